@@ -1,0 +1,1 @@
+"""The trading engine: no terminal, no drawing, no user interface."""

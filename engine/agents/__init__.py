@@ -1,0 +1,1 @@
+"""The agents' cycle, from perception to order."""

@@ -1,0 +1,1 @@
+"""The engine's core, the commands it obeys, and what a user interface sees of it."""

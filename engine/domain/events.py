@@ -1,0 +1,322 @@
+"""The journal's events: everything that must survive, in the order it happened.
+
+Each class is one kind of row; KIND is its number in the store and never changes meaning. Fields hold text,
+whole numbers, Decimals, enums, and tuples or values of these, so that one codec writes and reads them all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import ClassVar
+
+from engine.domain.agent import AgentStatus
+from engine.domain.decision import AnsweredBy, Direction, Disposition, Outcome
+from engine.domain.instrument import Instrument
+from engine.domain.intent import Mode
+from engine.domain.order import Fill, OrderRole, OrderStatus, OrderType, Side
+from engine.domain.policy import TradingState
+from engine.domain.risk import RiskCheck
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Genesis:
+    """First row of a store. source_kind: a replay's or simulation's store can never be opened for LIVE."""
+
+    KIND: ClassVar[int] = 1
+    store_id: str
+    schema: int
+    mode: Mode
+    source_kind: str
+    account_currency: str
+    usd_peg: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstrumentListed:
+    """An instrument's rules, as they were when first used or changed."""
+
+    KIND: ClassVar[int] = 2
+    instrument: Instrument
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentRegistered:
+    """An agent's settings as canonical JSON, with their hash."""
+
+    KIND: ClassVar[int] = 3
+    agent: str
+    config_hash: str
+    config_json: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyAdopted:
+    """The limits in force from here on, as canonical JSON, with their hash."""
+
+    KIND: ClassVar[int] = 4
+    policy_hash: str
+    policy_json: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingOpened:
+    """A recording that prices come from: its name and the SHA-256 of its bytes; rows are referred to by time."""
+
+    KIND: ClassVar[int] = 5
+    instrument: str
+    name: str
+    sha256: str
+    interval_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FundsMoved:
+    """Money that came (amount > 0) or left, not a result of trading. value: in account currency."""
+
+    KIND: ClassVar[int] = 6
+    asset: str
+    amount: Decimal
+    value: Decimal
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineStarted:
+    """An engine took the store; every write names its epoch."""
+
+    KIND: ClassVar[int] = 7
+    epoch: int
+    source_label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleHeld:
+    """A cycle in which every instrument was a hold. items: "instrument=reason" joined by ";"."""
+
+    KIND: ClassVar[int] = 10
+    agent: str
+    items: str
+
+
+@dataclass(frozen=True, slots=True)
+class CycleItem:
+    """One instrument's part of a cycle. price_ms: close time of the candle, or time of the quote, it was made on.
+
+    features: "name=value" joined by ";". bound_by: the check that decided the size, or "".
+    """
+
+    instrument: str
+    direction: Direction
+    disposition: Disposition
+    current_qty: Decimal
+    target_qty: Decimal
+    confidence: Decimal | None
+    price: Decimal | None
+    price_ms: int
+    rationale: str
+    features: str
+    bound_by: str
+    checks: tuple[RiskCheck, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleDone:
+    """One cycle's summary: every phase and check. Its slot is the row's instant."""
+
+    KIND: ClassVar[int] = 11
+    agent: str
+    trigger: str
+    model: str
+    outcome: Outcome
+    answered_by: AnsweredBy
+    detail: str
+    items: tuple[CycleItem, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderIntended:
+    """An intent and its order row, on disk before the first byte leaves (R9, O2)."""
+
+    KIND: ClassVar[int] = 20
+    intent_id: str
+    client_order_id: str
+    cycle_id: str
+    agent: str
+    instrument: str
+    role: OrderRole
+    side: Side
+    order_type: OrderType
+    qty: Decimal
+    price: Decimal
+    limit_price: Decimal | None = None
+    trigger_price: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrdersUpdated:
+    """One or more of our orders changed state together, by the venue's word or ours."""
+
+    KIND: ClassVar[int] = 21
+    client_order_ids: tuple[str, ...]
+    status: OrderStatus
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderResized:
+    """The venue changed what a protective order still covers (after a partial fill)."""
+
+    KIND: ClassVar[int] = 22
+    client_order_id: str
+    qty: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filled:
+    """One fill, and the agent whose order it belongs to."""
+
+    KIND: ClassVar[int] = 23
+    agent: str
+    role: OrderRole
+    fill: Fill
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalAsked:
+    """An intent waits for a person. digest: hash of order, policy and quote shown (R26)."""
+
+    KIND: ClassVar[int] = 30
+    approval_id: str
+    cycle_id: str
+    agent: str
+    instrument: str
+    role: OrderRole
+    side: Side
+    order_type: OrderType
+    qty: Decimal
+    price: Decimal
+    limit_price: Decimal | None
+    stop_price: Decimal | None
+    target_price: Decimal | None
+    digest: str
+    expires_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalClosed:
+    """How the wait ended: approved, rejected, expired or refused; by whom; with what note."""
+
+    KIND: ClassVar[int] = 31
+    approval_id: str
+    answer: str
+    actor: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateChanged:
+    """The engine's trading state moved; evidence: "name=value" joined by ";", what was seen when it did."""
+
+    KIND: ClassVar[int] = 40
+    state: TradingState
+    actor: str
+    reason: str
+    evidence: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentChanged:
+    """An agent was started, paused, resumed or stopped."""
+
+    KIND: ClassVar[int] = 41
+    agent: str
+    status: AgentStatus
+    actor: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EquityMarked:
+    """Equity at the row's instant, with the baselines the kill switch measures from; in account currency."""
+
+    KIND: ClassVar[int] = 42
+    equity: Decimal
+    peak: Decimal
+    day: int
+    day_start: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlattenStarted:
+    """A flatten began."""
+
+    KIND: ClassVar[int] = 43
+    flatten_id: str
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResidualLine:
+    """What the venue still showed of an instrument when a flatten ended, and why."""
+
+    instrument: str
+    start_qty: Decimal
+    end_qty: Decimal
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlattenEnded:
+    """The certificate: the venue's own word on each instrument. flat: every line is zero or named dust."""
+
+    KIND: ClassVar[int] = 44
+    flatten_id: str
+    flat: bool
+    took_ms: int
+    lines: tuple[ResidualLine, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incident:
+    """Something a person must know of: never only a log line."""
+
+    KIND: ClassVar[int] = 50
+    code: str
+    text: str
+
+
+Event = (
+    Genesis
+    | InstrumentListed
+    | AgentRegistered
+    | PolicyAdopted
+    | RecordingOpened
+    | FundsMoved
+    | EngineStarted
+    | CycleHeld
+    | CycleDone
+    | OrderIntended
+    | OrdersUpdated
+    | OrderResized
+    | Filled
+    | ApprovalAsked
+    | ApprovalClosed
+    | StateChanged
+    | AgentChanged
+    | EquityMarked
+    | FlattenStarted
+    | FlattenEnded
+    | Incident
+)
+
+EVENT_TYPES: dict[int, type] = {cls.KIND: cls for cls in Event.__args__}  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event as it stands in the journal. seq: gapless from 1."""
+
+    seq: int
+    ts_ms: int
+    event: Event

@@ -1,0 +1,173 @@
+"""Orders and fills, in the venue's terms; `side` exists only from here on (R1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from engine.domain.money import ZERO
+
+
+class Side(StrEnum):
+    """Which way a fill moves the position."""
+
+    BUY = "BUY"
+    SELL = "SELL"
+
+    @property
+    def sign(self) -> int:
+        """+1 for a buy, -1 for a sell."""
+        return 1 if self is Side.BUY else -1
+
+    @property
+    def opposite(self) -> Side:
+        """The other side."""
+        return Side.SELL if self is Side.BUY else Side.BUY
+
+
+class OrderType(StrEnum):
+    """MARKET and STOP take liquidity when they act; LIMIT and TAKE_PROFIT rest at their price."""
+
+    MARKET = "MARKET"
+    LIMIT = "LIMIT"
+    STOP = "STOP"
+    TAKE_PROFIT = "TAKE_PROFIT"
+
+
+class OrderRole(StrEnum):
+    """Why we sent it."""
+
+    ENTRY = "ENTRY"
+    EXIT = "EXIT"
+    STOP = "STOP"
+    TARGET = "TARGET"
+    FLATTEN = "FLATTEN"
+
+    @property
+    def is_protection(self) -> bool:
+        """Stops and targets guard a position; they are not trades of their own."""
+        return self in (OrderRole.STOP, OrderRole.TARGET)
+
+
+class OrderStatus(StrEnum):
+    """The life cycle; sets of states are named here once and asked."""
+
+    INTENT_RECORDED = "INTENT_RECORDED"
+    SUBMITTING = "SUBMITTING"
+    UNKNOWN = "UNKNOWN"
+    OPEN = "OPEN"
+    PARTIALLY_FILLED = "PARTIALLY_FILLED"
+    CANCEL_PENDING = "CANCEL_PENDING"
+    FILLED = "FILLED"
+    CANCELED = "CANCELED"
+    REJECTED = "REJECTED"
+    EXPIRED = "EXPIRED"
+    NOT_SENT = "NOT_SENT"
+
+    @property
+    def is_terminal(self) -> bool:
+        """No state follows; fills are still applied (R11)."""
+        return self in _TERMINAL
+
+    @property
+    def is_working(self) -> bool:
+        """The order may still fill, or we cannot exclude it."""
+        return self not in _TERMINAL
+
+
+_TERMINAL = frozenset(
+    {OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.REJECTED, OrderStatus.EXPIRED, OrderStatus.NOT_SENT}
+)
+
+
+class Liquidity(StrEnum):
+    """Whether a fill made or took liquidity; it decides the fee."""
+
+    MAKER = "MAKER"
+    TAKER = "TAKER"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bracket:
+    """Protective orders the venue rests as the entry fills: their own ids, prices in quote. None: not wanted."""
+
+    stop_order_id: str = ""
+    stop_price: Decimal | None = None
+    target_order_id: str = ""
+    target_price: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRequest:
+    """What a gateway is given. qty in base, prices in quote.
+
+    group: a label of the sub-position; reduce-only orders of a group never exceed what it holds, and die with it.
+    """
+
+    client_order_id: str
+    instrument: str
+    side: Side
+    order_type: OrderType
+    qty: Decimal
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    reduce_only: bool = False
+    group: str = ""
+    bracket: Bracket | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fill:
+    """One execution, unique on (venue, account, instrument, trade_id) (R12). fee > 0 is paid, < 0 a rebate."""
+
+    venue: str
+    account: str
+    instrument: str
+    trade_id: str
+    client_order_id: str
+    side: Side
+    qty: Decimal
+    price: Decimal
+    fee: Decimal
+    fee_asset: str
+    liquidity: Liquidity
+    ts_ms: int
+
+    @property
+    def signed_qty(self) -> Decimal:
+        """Quantity with the sign of the side."""
+        return self.qty if self.side is Side.BUY else -self.qty
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One of our orders as the journal knows it."""
+
+    client_order_id: str
+    intent_id: str
+    cycle_id: str
+    agent: str
+    instrument: str
+    side: Side
+    order_type: OrderType
+    role: OrderRole
+    qty: Decimal
+    limit_price: Decimal | None
+    stop_price: Decimal | None
+    status: OrderStatus
+    created_ms: int
+    updated_ms: int
+    filled_qty: Decimal = ZERO
+    filled_cost: Decimal = ZERO
+    reason: str = ""
+
+    @property
+    def open_qty(self) -> Decimal:
+        """What can still fill."""
+        return max(ZERO, self.qty - self.filled_qty) if self.status.is_working else ZERO
+
+    @property
+    def average_price(self) -> Decimal | None:
+        """Mean fill price in quote; None before the first fill."""
+        return self.filled_cost / self.filled_qty if self.filled_qty else None

@@ -1,0 +1,78 @@
+"""The account's limits: one versioned document. Every limit exists and is finite (R20)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+
+class TradingState(StrEnum):
+    """What the whole engine may do (R17)."""
+
+    ACTIVE = "ACTIVE"
+    REDUCING = "REDUCING"
+    HALTED = "HALTED"
+
+
+class KillAction(StrEnum):
+    """What a trip does."""
+
+    HALT = "halt"
+    HALT_AND_FLATTEN = "halt_and_flatten"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KillLimits:
+    """Kill-switch thresholds as fractions of equity; gain and loss are from the start, drawdown from the peak."""
+
+    gain_frac: Decimal = Decimal("0.5")
+    loss_frac: Decimal = Decimal("0.05")
+    drawdown_frac: Decimal = Decimal("0.10")
+    daily_loss_frac: Decimal = Decimal("0.03")
+    action: KillAction = KillAction.HALT_AND_FLATTEN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountLimits:
+    """Limits over all agents. price_age_ms: oldest price an order may be made on; price_collar_frac: farthest
+    a price may be from the median of the last ones."""
+
+    open_positions: int = 5
+    trades_per_day: int = 50
+    gross_exposure_frac: Decimal = Decimal(1)
+    risk_per_trade_frac: Decimal = Decimal("0.01")
+    price_age_ms: int = 90_000
+    price_collar_frac: Decimal = Decimal("0.10")
+    decision_drift_frac: Decimal = Decimal("0.01")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AiBudget:
+    """What models may cost."""
+
+    usd_per_day: Decimal = Decimal(5)
+    tokens_per_day: int = 500_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaperSettings:
+    """How the paper venue fills: fractions of the price against us, and the largest share of a candle's volume."""
+
+    half_spread_frac: Decimal = Decimal("0.0002")
+    slippage_frac: Decimal = Decimal("0.0001")
+    volume_share_frac: Decimal = Decimal("0.10")
+    latency_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """The limits in force. usd_peg: assets declared to be worth one unit of the account currency each."""
+
+    account_currency: str = "USD"
+    cash: Decimal = Decimal(100_000)
+    usd_peg: tuple[str, ...] = ("USDT", "USDC")
+    kill: KillLimits = KillLimits()
+    limits: AccountLimits = AccountLimits()
+    ai_budget: AiBudget = AiBudget()
+    paper: PaperSettings = PaperSettings()

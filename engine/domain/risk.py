@@ -1,0 +1,61 @@
+"""A refusal is a value: a code, what was observed, and the limit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """What a guardrail says; REDUCE only ever moves the target towards the current position."""
+
+    PASS = "PASS"
+    REDUCE = "REDUCE"
+    REFUSE = "REFUSE"
+
+
+class CheckCode(StrEnum):
+    """Every reason why a trade may be reduced or refused, in the words the screens and exports use."""
+
+    CONFIDENCE = "CONFIDENCE"
+    NOT_ALLOWED = "NOT_ALLOWED"
+    BLOCKED = "BLOCKED"
+    TRADING_STATE = "TRADING_STATE"
+    AGENT_STATE = "AGENT_STATE"
+    DUPLICATE_DECISION = "DUPLICATE_DECISION"
+    ORDER_WORKING = "ORDER_WORKING"
+    PRICE_AGE = "PRICE_AGE"
+    PRICE_COLLAR = "PRICE_COLLAR"
+    MARKET_CLOSED = "MARKET_CLOSED"
+    SHORT_NOT_ALLOWED = "SHORT_NOT_ALLOWED"
+    STOP_INVALID = "STOP_INVALID"
+    COOLDOWN = "COOLDOWN"
+    TRADES_PER_DAY = "TRADES_PER_DAY"
+    ACCOUNT_TRADES_PER_DAY = "ACCOUNT_TRADES_PER_DAY"
+    OPEN_POSITIONS = "OPEN_POSITIONS"
+    SIZE_CAP = "SIZE_CAP"
+    RISK_PER_TRADE = "RISK_PER_TRADE"
+    POSITION_NOTIONAL = "POSITION_NOTIONAL"
+    PORTFOLIO_SHARE = "PORTFOLIO_SHARE"
+    CAPITAL_SHARE = "CAPITAL_SHARE"
+    GROSS_EXPOSURE = "GROSS_EXPOSURE"
+    BUYING_POWER = "BUYING_POWER"
+    QTY_STEP = "QTY_STEP"
+    MIN_NOTIONAL = "MIN_NOTIONAL"
+    CHECK_FAILED = "CHECK_FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class RiskCheck:
+    """One guardrail's word on one decision. observed and limit are texts a person can compare."""
+
+    code: CheckCode
+    verdict: Verdict
+    observed: str
+    limit: str
+
+    @property
+    def sentence(self) -> str:
+        """Say it on one line, such as "CONFIDENCE refused: 0.41, limit 0.6"."""
+        word = {"PASS": "passed", "REDUCE": "reduced", "REFUSE": "refused"}[self.verdict.value]
+        return f"{self.code.value} {word}: {self.observed}, limit {self.limit}"

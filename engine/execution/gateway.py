@@ -1,0 +1,101 @@
+"""The one protocol behind which every venue stands, paper included (R37)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol
+
+from engine.domain.order import Fill, OrderRequest, OrderStatus, OrderType, Side
+
+
+class OrderRejectedError(Exception):
+    """The venue said no to a create; nothing of it exists there."""
+
+
+class AmbiguousSendError(Exception):
+    """Nobody knows whether the venue took the order: UNKNOWN until there is evidence (R10)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueTier:
+    """What a venue can do. horizon_ms: after this long, an order that cannot be found does not exist."""
+
+    finds_by_client_id: bool
+    id_unique_forever: bool
+    horizon_ms: int
+    attaches_brackets: bool
+    conditional_orders: bool
+    cancel_all_after: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueOrder:
+    """An order as the venue shows it."""
+
+    client_order_id: str
+    instrument: str
+    side: Side
+    order_type: OrderType
+    qty: Decimal
+    filled_qty: Decimal
+    status: OrderStatus
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusUpdate:
+    """The venue moved one or more orders to a state."""
+
+    client_order_ids: tuple[str, ...]
+    status: OrderStatus
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResizeUpdate:
+    """The venue changed the total quantity of a protective order."""
+
+    client_order_id: str
+    qty: Decimal
+
+
+VenueUpdate = StatusUpdate | ResizeUpdate | Fill
+
+
+class Gateway(Protocol):
+    """A venue account. All money is Decimal; all times are the venue's own."""
+
+    venue: str
+    account: str
+    tier: VenueTier
+
+    async def create(self, request: OrderRequest) -> VenueOrder:
+        """Place an order, once. Raises OrderRejectedError, or AmbiguousSendError when the outcome is not known."""
+        ...
+
+    async def cancel(self, client_order_id: str) -> VenueOrder | None:
+        """Cancel an order; safe to repeat. Returns what the venue shows of it afterwards, None when unknown there."""
+        ...
+
+    async def find(self, client_order_id: str) -> VenueOrder | None:
+        """Look an order up by our id; None is "not found", which is no evidence before the horizon."""
+        ...
+
+    async def open_orders(self) -> list[VenueOrder]:
+        """Return all orders that may still fill, conditional ones included."""
+        ...
+
+    async def balances(self) -> dict[str, Decimal]:
+        """Return total holdings per asset, what orders lock included."""
+        ...
+
+    async def fills_since(self, ts_ms: int) -> list[Fill]:
+        """Return all fills at or after an instant, oldest first, to the last one there is."""
+        ...
+
+    def drain(self) -> list[VenueUpdate]:
+        """Take the updates that arrived since the last call, in the venue's order; never waits."""
+        ...

@@ -1,0 +1,1 @@
+"""Models behind one protocol: deterministic ones now, language models through their SDKs."""

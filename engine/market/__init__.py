@@ -1,0 +1,1 @@
+"""Market data: feeds, recordings, indicators, and the state they add up to."""

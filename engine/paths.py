@@ -1,0 +1,64 @@
+"""Where things are kept: QUARTERDECK_HOME when set, else the platform's own folders."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class StorePaths:
+    """The files of one store directory (DESIGN section 9)."""
+
+    root: Path
+
+    @property
+    def store_db(self) -> Path:
+        """Journal and tables."""
+        return self.root / "store.db"
+
+    @property
+    def paper_db(self) -> Path:
+        """The paper venue's own truth."""
+        return self.root / "paper.db"
+
+    @property
+    def anchor(self) -> Path:
+        """Last seq and hash, outside the database."""
+        return self.root / "anchor"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the one engine of this store."""
+        return self.root / "lock"
+
+    @property
+    def halt_latch(self) -> Path:
+        """While this file exists, nothing is sent."""
+        return self.root / "HALT"
+
+    @property
+    def socket(self) -> Path:
+        """The control socket of the engine that holds the lock."""
+        return self.root / "control.sock"
+
+
+def default_store() -> Path:
+    """Return the store directory the bare command uses."""
+    home = os.environ.get("QUARTERDECK_HOME")
+    if home:
+        return Path(home) / "store"
+    import platformdirs  # costs 5 ms, and most commands name their store
+
+    return Path(platformdirs.user_data_dir("quarterdeck", appauthor=False)) / "store"
+
+
+def config_dir() -> Path:
+    """Return the directory of instruments.toml, policy.toml and agents/."""
+    home = os.environ.get("QUARTERDECK_HOME")
+    if home:
+        return Path(home) / "config"
+    import platformdirs  # as above
+
+    return Path(platformdirs.user_config_dir("quarterdeck", appauthor=False))

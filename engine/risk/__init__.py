@@ -1,0 +1,1 @@
+"""What may be traded, how much, and when everything stops."""

@@ -1,0 +1,57 @@
+"""All that a guardrail may look at, gathered once per decision, so that each is a pure function."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from engine.domain.agent import AgentConfig, AgentStatus
+from engine.domain.decision import DecisionDraft
+from engine.domain.instrument import Instrument
+from engine.domain.policy import Policy, TradingState
+from engine.domain.valuation import Mark
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """One decision's surroundings at an instant. Quantities in base, money in quote or account currency.
+
+    mark: the price it is sized at; None: there is none. median: of the last closes, the collar's centre; None: too few.
+    current_qty: the agent's own position, signed. account_qty: over all agents.
+    open_instruments: other (agent, instrument) sub-positions that are open. exposure: absolute value of all positions,
+    this one included. free_cash: quote balance less what working orders reserve. equity, capital: account currency;
+    capital: the agent's share of equity. agent_exposure: absolute value of the agent's positions.
+    last_loss_ms: when this agent last closed at a loss here. working: the agent's working orders here that are not
+    protection. already_decided: this decision id has traded before. market_open None: the calendar is not known.
+    """
+
+    now_ms: int
+    draft: DecisionDraft
+    agent: AgentConfig
+    agent_status: AgentStatus
+    instrument: Instrument
+    policy: Policy
+    state: TradingState
+    mark: Mark | None
+    median: Decimal | None
+    current_qty: Decimal
+    account_qty: Decimal
+    open_instruments: int
+    exposure: Decimal
+    agent_exposure: Decimal
+    free_cash: Decimal
+    equity: Decimal | None
+    capital: Decimal | None
+    trades_today: int
+    account_trades_today: int
+    last_loss_ms: int | None
+    working: int
+    already_decided: bool
+    market_open: bool | None
+
+    @property
+    def price(self) -> Decimal:
+        """The mark's price; only asked for once PRICE_AGE has passed."""
+        if self.mark is None:
+            raise ValueError(f"no price for {self.instrument.key}")
+        return self.mark.price

@@ -1,0 +1,1 @@
+"""The one SQLite store: journal, tables, proof."""
