@@ -1,0 +1,1 @@
+"""The rules of the house: imports, lengths, time, locks, faults. What can rot is tested here."""
