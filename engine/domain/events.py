@@ -92,7 +92,10 @@ class EngineStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CycleHeld:
-    """A cycle in which every instrument was a hold. items: "instrument=reason" joined by ";"."""
+    """A cycle in which every instrument was a hold. items: "instrument=reason" joined by ";".
+
+    Its cycle id follows from the agent and the row's instant, so that a hold costs few bytes.
+    """
 
     KIND: ClassVar[int] = 10
     agent: str
@@ -122,9 +125,10 @@ class CycleItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CycleDone:
-    """One cycle's summary: every phase and check. Its slot is the row's instant."""
+    """One cycle's summary: every phase and check."""
 
     KIND: ClassVar[int] = 11
+    cycle_id: str
     agent: str
     trigger: str
     model: str

@@ -33,10 +33,8 @@ class Intent:
 
     intent_id: str
     cycle_id: str
-    decision_id: str
     agent: str
     instrument: str
-    mode: Mode
     role: OrderRole
     side: Side
     order_type: OrderType

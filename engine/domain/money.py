@@ -22,7 +22,7 @@ def amount(text: str | int | Decimal) -> Decimal:
     >>> amount("0.10")
     Decimal('0.10')
     """
-    if isinstance(text, float) or isinstance(text, bool):
+    if isinstance(text, (float, bool)):
         raise AmountError(f"{text!r} is a {type(text).__name__}, not a decimal amount; write it as text")
     try:
         value = Decimal(text)

@@ -1,0 +1,199 @@
+"""One run of one agent, from perception to order: the story on one page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from engine.agents.manager import RunningAgent
+from engine.clock import Clock
+from engine.domain.decision import DecisionDraft, Direction, Disposition, Outcome, describe_action
+from engine.domain.events import CycleDone, CycleHeld, CycleItem, Event
+from engine.domain.intent import Autonomy, Intent
+from engine.execution.router import Prepared, Router
+from engine.ids import cycle_id
+from engine.llm.client import InstrumentView, ModelAnswer, ModelRequest
+from engine.market.state import MarketState
+from engine.risk.approvals import Approvals, Waiting, digest_of
+from engine.risk.gate import Ruling, judge
+from engine.risk.surroundings import Surroundings
+from engine.store.journal import Journal
+
+PhaseListener = Callable[[str, str], None]
+"""Told (agent name, phase) as a cycle walks; ephemeral, never journaled (R3)."""
+
+
+@dataclass(slots=True)
+class Desk:
+    """What a cycle works with."""
+
+    journal: Journal
+    market: MarketState
+    surroundings: Surroundings
+    approvals: Approvals
+    router: Router
+    clock: Clock
+    policy_hash: str
+    on_phase: PhaseListener | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One draft after the gate. prepared: the order to write and send now, when there is one."""
+
+    item: CycleItem
+    prepared: Prepared | None = None
+    asked: Event | None = None
+
+
+async def run_cycle(desk: Desk, agent: RunningAgent, trigger: str, instruments: Sequence[str]) -> None:
+    """Perceive, reason, check, ask or execute, and write down what became of it."""
+    began_ms = desk.clock.now_ms()
+    _enter(desk, agent, "PERCEPTION")
+    request = _perceive(desk, agent, began_ms, instruments)
+    _enter(desk, agent, "REASONING")
+    answer = await agent.client.decide(request)
+    agent.cycles += 1
+    if answer.outcome is Outcome.DECIDED and all(draft.direction is Direction.HOLD for draft in answer.drafts):
+        _hold(desk, agent, began_ms, answer)
+    else:
+        await _act(desk, agent, began_ms, trigger, request, answer)
+    _enter(desk, agent, "IDLE")
+
+
+def _perceive(desk: Desk, agent: RunningAgent, now_ms: int, instruments: Sequence[str]) -> ModelRequest:
+    views = tuple([_view(desk, agent, key) for key in instruments])
+    return ModelRequest(agent.config.name, agent.config.model, now_ms, views, agent.config.model_settings)
+
+
+def _view(desk: Desk, agent: RunningAgent, instrument: str) -> InstrumentView:
+    config = agent.config
+    series = desk.market.series(instrument, config.timeframe_ms)
+    mark = desk.surroundings.valuation.marks[instrument]
+    position = desk.journal.books.positions.get((config.name, instrument))
+    qty = position.qty if position is not None else Decimal(0)
+    return InstrumentView(instrument, agent.indicators[instrument].compute(series), mark.price, mark.ts_ms, qty)
+
+
+def _hold(desk: Desk, agent: RunningAgent, began_ms: int, answer: ModelAnswer) -> None:
+    agent.failures = 0
+    agent.decisions["hold"] = agent.decisions.get("hold", 0) + len(answer.drafts)
+    agent.last, agent.last_ms = answer.drafts[0].rationale if answer.drafts else "", began_ms
+    items = ";".join([f"{draft.instrument}={draft.rationale}" for draft in answer.drafts])
+    desk.journal.record(began_ms, CycleHeld(agent=agent.config.name, items=items))
+
+
+async def _act(
+    desk: Desk, agent: RunningAgent, began_ms: int, trigger: str, request: ModelRequest, answer: ModelAnswer
+) -> None:
+    cycle = cycle_id(agent.name, began_ms)
+    _enter(desk, agent, "RISK_CHECK")
+    features = {view.instrument: view.features for view in request.views}
+    judged = [_judge(desk, agent, cycle, draft, features.get(draft.instrument, {})) for draft in answer.drafts]
+    done = CycleDone(
+        cycle_id=cycle,
+        agent=agent.name,
+        trigger=trigger,
+        model=answer.model,
+        outcome=answer.outcome,
+        answered_by=answer.answered_by,
+        detail=answer.detail[:300],
+        items=tuple(one.item for one in judged),
+    )
+    _remember(agent, began_ms, done)
+    _enter(desk, agent, "APPROVAL")
+    asked = [one.asked for one in judged if one.asked is not None]
+    orders = [one.prepared for one in judged if one.prepared is not None]
+    intended = [event for order in orders for event in order.events]
+    desk.journal.record(desk.clock.now_ms(), done, *asked, *intended)
+    _enter(desk, agent, "EXECUTION")
+    for order in orders:
+        await desk.router.send(order)
+    _enter(desk, agent, "LEARNING")
+
+
+def _judge(desk: Desk, agent: RunningAgent, cycle: str, draft: DecisionDraft, features: Mapping[str, float]) -> Judged:
+    """Take one draft through the gate, and to the queue or the router's desk as the agent's autonomy says."""
+    decision_id = f"{cycle}:{draft.instrument}"
+    situation = desk.surroundings.gather(agent.config, draft, decision_id, desk.clock.now_ms())
+    if draft.direction is Direction.HOLD:
+        current = situation.current_qty
+        mark = situation.mark
+        return Judged(
+            CycleItem(
+                draft.instrument, draft.direction, Disposition.HOLD, current, current, draft.confidence,
+                mark.price if mark else None, mark.ts_ms if mark else 0, draft.rationale, "", "", (),
+            )
+        )  # fmt: skip
+    ruling = judge(situation, cycle, decision_id)
+    disposition, prepared, asked = _dispose(desk, agent, draft, ruling, situation.current_qty)
+    mark = situation.mark
+    item = CycleItem(
+        draft.instrument,
+        draft.direction,
+        disposition,
+        situation.current_qty,
+        ruling.target_qty,
+        draft.confidence,
+        mark.price if mark else None,
+        mark.ts_ms if mark else 0,
+        draft.rationale[:500],
+        _feature_text(features),
+        ruling.bound_by,
+        ruling.assessment.checks,
+    )
+    return Judged(item, prepared, asked)
+
+
+def _dispose(
+    desk: Desk, agent: RunningAgent, draft: DecisionDraft, ruling: Ruling, before_qty: Decimal
+) -> tuple[Disposition, Prepared | None, Event | None]:
+    if ruling.assessment.refused:
+        return Disposition.REFUSED, None, None
+    if ruling.intent is None:
+        return Disposition.NO_CHANGE, None, None
+    if agent.config.autonomy is Autonomy.OBSERVE:
+        return Disposition.OBSERVED, None, None
+    if agent.config.autonomy is Autonomy.APPROVE:
+        return Disposition.AWAITING_APPROVAL, None, _ask(desk, agent, draft, ruling, ruling.intent, before_qty)
+    return Disposition.ACTED, desk.router.prepare(ruling.intent), None
+
+
+def _ask(
+    desk: Desk, agent: RunningAgent, draft: DecisionDraft, ruling: Ruling, intent: Intent, before_qty: Decimal
+) -> Event:
+    mark = desk.surroundings.valuation.marks[intent.instrument]
+    return desk.approvals.ask(
+        Waiting(
+            intent=intent,
+            agent=agent.config,
+            draft=draft,
+            checks=ruling.assessment.checks,
+            before_qty=before_qty,
+            digest=digest_of(intent, desk.policy_hash, mark.ts_ms),
+            expires_ms=desk.clock.now_ms() + agent.config.approval_ttl_ms,
+        )
+    )
+
+
+def _feature_text(features: Mapping[str, float]) -> str:
+    return ";".join(f"{name}={value:.10g}" for name, value in features.items())
+
+
+def _remember(agent: RunningAgent, now_ms: int, done: CycleDone) -> None:
+    failed = done.outcome is not Outcome.DECIDED
+    agent.failures = agent.failures + 1 if failed else 0
+    if failed:
+        agent.decisions["failed"] = agent.decisions.get("failed", 0) + 1
+        agent.last, agent.last_ms = done.outcome.value, now_ms
+    for item in done.items:
+        agent.decisions[item.direction.value] = agent.decisions.get(item.direction.value, 0) + 1
+        agent.last = describe_action(item.direction, item.current_qty, item.target_qty) + f" {item.disposition}"
+        agent.last_ms = now_ms
+
+
+def _enter(desk: Desk, agent: RunningAgent, phase: str) -> None:
+    agent.phase = phase
+    if desk.on_phase is not None:
+        desk.on_phase(agent.config.name, phase)

@@ -1,0 +1,37 @@
+"""The agents at work: each with its model, its indicators, and what it did last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from engine.domain.agent import AgentConfig
+from engine.llm.client import ModelClient
+from engine.market.indicators import Indicators
+
+
+@dataclass(slots=True)
+class RunningAgent:
+    """One agent in memory. last: its latest decision in words; failures: cycles failed in a row."""
+
+    config: AgentConfig
+    client: ModelClient
+    indicators: dict[str, Indicators]
+    phase: str = "IDLE"
+    cycles: int = 0
+    failures: int = 0
+    last: str = ""
+    last_ms: int | None = None
+    last_slot_ms: int = -1
+    busy: bool = False
+    decisions: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The agent's name."""
+        return self.config.name
+
+
+def hire(config: AgentConfig, client: ModelClient) -> RunningAgent:
+    """Make an agent ready to run; UsageError when its model refuses its settings."""
+    specs = client.features_needed(config.model, config.model_settings)
+    return RunningAgent(config, client, {key: Indicators(specs) for key in config.instruments})

@@ -1,0 +1,119 @@
+"""The gate: the only maker of an Intent. What comes out has passed every guardrail, or only reduces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from engine.domain.decision import Decision, DecisionDraft
+from engine.domain.instrument import Instrument
+from engine.domain.intent import Intent
+from engine.domain.money import ONE, ZERO, nearest_price, round_price
+from engine.domain.order import OrderRole, OrderType, Side
+from engine.domain.portfolio import Position
+from engine.risk.guardrails import Assessment, assess
+from engine.risk.situation import Situation
+from engine.risk.sizing import size
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What the gate says to one draft. intent None: refused, or nothing to trade. bound_by: what decided the size."""
+
+    target_qty: Decimal
+    bound_by: str
+    assessment: Assessment
+    intent: Intent | None
+
+
+def judge(situation: Situation, cycle_id: str, decision_id: str) -> Ruling:
+    """Size a draft, run the guardrails in order, and make the intent if they let it through (R1)."""
+    sizing = size(situation)
+    assessment = assess(situation, sizing.target_qty)
+    bound_by = assessment.bound_by or sizing.bound_by
+    if assessment.refused or assessment.target == situation.current_qty:
+        return Ruling(assessment.target, bound_by, assessment, None)
+    intent = _intent(situation, cycle_id, decision_id, assessment.target)
+    return Ruling(assessment.target, bound_by, assessment, intent)
+
+
+def closing_intent(position: Position, qty: Decimal, price: Decimal, flatten_id: str, now_ms: int) -> Intent:
+    """Make a reduce-only market intent that closes part of a position; it needs no guardrail (R19)."""
+    intent_id = f"{flatten_id}:{position.agent}:{position.instrument}"
+    return Intent(
+        intent_id=intent_id,
+        cycle_id=flatten_id,
+        agent=position.agent,
+        instrument=position.instrument,
+        role=OrderRole.FLATTEN,
+        side=Side.SELL if position.qty > 0 else Side.BUY,
+        order_type=OrderType.MARKET,
+        qty=qty,
+        price=price,
+        reduce_only=True,
+        created_ms=now_ms,
+    )
+
+
+def decision_of(situation: Situation, ruling: Ruling, cycle_id: str, decision_id: str) -> Decision:
+    """Return the decision as a value: the target the gate left, on the price it was made at."""
+    draft, mark = situation.draft, situation.mark
+    return Decision(
+        decision_id=decision_id,
+        cycle_id=cycle_id,
+        agent=situation.agent.name,
+        instrument=situation.instrument.key,
+        direction=draft.direction,
+        current_qty=situation.current_qty,
+        target_qty=ruling.target_qty,
+        confidence=draft.confidence,
+        rationale=draft.rationale,
+        price=mark.price if mark else ZERO,
+        price_ms=mark.ts_ms if mark else 0,
+        made_ms=situation.now_ms,
+        limit_price=draft.limit_price,
+        stop=draft.stop,
+        target=draft.target,
+    )
+
+
+def _intent(situation: Situation, cycle_id: str, decision_id: str, target: Decimal) -> Intent:
+    delta = target - situation.current_qty
+    entry = abs(target) > abs(situation.current_qty)
+    draft, instrument = situation.draft, situation.instrument
+    stop, take = protection_prices(situation) if entry else (None, None)
+    return Intent(
+        intent_id=decision_id,
+        cycle_id=cycle_id,
+        agent=situation.agent.name,
+        instrument=instrument.key,
+        role=OrderRole.ENTRY if entry else OrderRole.EXIT,
+        side=Side.BUY if delta > 0 else Side.SELL,
+        order_type=OrderType.LIMIT if draft.limit_price else OrderType.MARKET,
+        qty=abs(delta),
+        price=situation.price,
+        limit_price=_on_tick(draft, instrument, buy=delta > 0),
+        stop_price=stop,
+        target_price=take,
+        reduce_only=not entry,
+        created_ms=situation.now_ms,
+    )
+
+
+def protection_prices(situation: Situation) -> tuple[Decimal | None, Decimal | None]:
+    """Return stop and target for an entry at the present price: the draft's hints, else the agent's fractions."""
+    draft, wanted, instrument = situation.draft, situation.agent.protection, situation.instrument
+    entry = draft.limit_price or situation.price
+    stop = draft.stop or (entry * (ONE - wanted.stop_frac) if wanted.stop_frac else None)
+    take = draft.target or (entry * (ONE + wanted.target_frac) if wanted.target_frac else None)
+    tick = instrument.price_tick
+    return (
+        None if stop is None else round_price(stop, tick, up=True),
+        None if take is None else nearest_price(take, tick),
+    )
+
+
+def _on_tick(draft: DecisionDraft, instrument: Instrument, *, buy: bool) -> Decimal | None:
+    if draft.limit_price is None:
+        return None
+    return round_price(draft.limit_price, instrument.price_tick, up=not buy)
