@@ -1,0 +1,24 @@
+"""Files and flags into domain values; what cannot be read exactly is refused in one sentence."""
+
+from engine.config.agents import agent_files, load_agent, load_agents
+from engine.config.canonical import canonical_json, config_hash
+from engine.config.flags import agents_of, flags_to_agent, flags_to_policy
+from engine.config.instruments import Instruments, assumed
+from engine.config.policy import load_policy, policy_of
+from engine.config.starter import write_defaults
+
+__all__ = [
+    "Instruments",
+    "agent_files",
+    "agents_of",
+    "assumed",
+    "canonical_json",
+    "config_hash",
+    "flags_to_agent",
+    "flags_to_policy",
+    "load_agent",
+    "load_agents",
+    "load_policy",
+    "policy_of",
+    "write_defaults",
+]

@@ -1,0 +1,220 @@
+"""agents/*.toml: one agent a file (DESIGN section 9)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from engine.config.fields import (
+    Key,
+    Parser,
+    choice_of,
+    duration,
+    money,
+    pattern,
+    read_table,
+    share,
+    shown,
+    text,
+    timeframe,
+    whole,
+    words,
+)
+from engine.config.instruments import Instruments
+from engine.config.toml import read_toml
+from engine.domain.agent import EXTERNAL, TRADER, AgentConfig, AgentLimits, Protection, Schedule
+from engine.domain.intent import Autonomy, Mode
+from engine.errors import UsageError
+
+FOLDER = "agents"
+INTERVAL_MS_MIN = 10_000
+
+_NAME = pattern(r"[a-z0-9][a-z0-9-]{0,31}", 'up to 32 small letters, digits and hyphens, such as "dip-buyer"')
+MODEL = pattern(r"[a-z0-9_]{1,20}:\S{1,80}", '"provider:model", such as "heuristic:sma_cross"')
+CONFIDENCE = share(zero=True)
+TRADES_PER_DAY = whole(0, 100_000)
+NOTIONAL = money()
+INTERVAL = duration(least_ms=INTERVAL_MS_MIN, most_ms=7 * 86_400_000)
+QTY = money(above_zero=True)
+STOP = share(most="99%")
+TARGET = share(most="1000%")
+SETTINGS_MAX = 50
+
+
+def load_agent(path: Path, instruments: Instruments) -> AgentConfig:
+    """Read one agent file; its instruments become keys of the list."""
+    read = read_table(read_toml(path), str(path), _top(instruments))
+    return AgentConfig(**read.pop("on_failure", {}), **read)
+
+
+def agent_files(config_dir: Path) -> list[Path]:
+    """Return a configuration directory's agent files, in name order."""
+    return sorted((config_dir / FOLDER).glob("*.toml"))
+
+
+def load_agents(config_dir: Path, instruments: Instruments) -> tuple[AgentConfig, ...]:
+    """Read every agent file of a configuration directory, in agent-name order; one name twice is refused."""
+    found: dict[str, tuple[AgentConfig, Path]] = {}
+    for path in agent_files(config_dir):
+        agent = load_agent(path, instruments)
+        if agent.name in found:
+            raise UsageError(f"{path} and {found[agent.name][1]} both name their agent {agent.name}; rename one.")
+        found[agent.name] = (agent, path)
+    return tuple(agent for _name, (agent, _path) in sorted(found.items()))
+
+
+def name(where: str, value: Any) -> str:
+    """Read an agent's name; the trader's own and the outside's are taken."""
+    read = _NAME(where, value)
+    if read in (TRADER, EXTERNAL):
+        raise UsageError(f"{where} {read} is taken by the engine itself; choose another.")
+    return read
+
+
+def _top(instruments: Instruments) -> dict[str, Key]:
+    listed = words(lambda where, value: instruments.resolve(str(value), where=where).key, least=1)
+    return {
+        "name": Key("name", name, required=True),
+        "model": Key("model", MODEL, required=True),
+        "instruments": Key("instruments", listed, required=True),
+        "timeframe": Key("timeframe_ms", timeframe, required=True),
+        "mode": Key("mode", _mode),
+        "autonomy": Key("autonomy", choice_of(Autonomy)),
+        "capital_share": Key("capital_share_frac", share()),
+        "strategy": Key("strategy", text()),
+        "approval_expires": Key("approval_ttl_ms", duration(least_ms=1_000, most_ms=86_400_000)),
+        "model_settings": Key("model_settings", _settings),
+        "schedule": Key("schedule", _schedule),
+        "protection": Key("protection", _protection),
+        "limits": Key("limits", _limits(words(lambda where, value: instruments.resolve(str(value), where=where).key))),
+        "on_failure": Key("on_failure", _on_failure),
+    }
+
+
+def _mode(where: str, value: Any) -> Mode:
+    if value == "live":
+        raise UsageError(f'{where} "live" is not available yet; write "paper".')
+    if value != "paper":
+        raise UsageError(f'{where} {shown(value)} is not known; write "paper".')
+    return Mode.PAPER
+
+
+def _settings(where: str, value: Any) -> Mapping[str, str | int | float | bool]:
+    """Pass a model's settings on; which ones it knows, the model itself checks."""
+    if not isinstance(value, dict) or len(value) > SETTINGS_MAX:
+        raise UsageError(f"{where} must be a table of at most {SETTINGS_MAX} settings.")
+    return {key: setting(f"{_inside(where, 'model_settings')} {key}", each) for key, each in value.items()}
+
+
+def setting(where: str, value: Any) -> str | int | float | bool:
+    """Read one model setting: text, a finite number, true or false."""
+    if isinstance(value, Decimal):
+        if not value.is_finite():
+            raise UsageError(f"{where} {value} is not a finite number; write one such as 0.5.")
+        return float(value)
+    if not isinstance(value, str | int):
+        raise UsageError(f"{where} must be text, a number, true or false.")
+    return value
+
+
+def _schedule(where: str, value: Any) -> Schedule:
+    inside = _inside(where, "schedule")
+    read = read_table(value, inside, _SCHEDULE)
+    kinds = [key for key in ("every", "interval", "cron") if _SCHEDULE[key].field in read]
+    if len(kinds) > 1:
+        raise UsageError(f"{inside} has {' and '.join(kinds)}; keep one of every, interval and cron.")
+    if "zone" in read and kinds != ["cron"]:
+        raise UsageError(f"{inside} zone only has a meaning beside cron; take it out.")
+    if kinds == ["cron"] and "zone" not in read:
+        raise UsageError(f'{inside} cron needs a zone, such as zone = "America/New_York".')
+    return Schedule(**{"every_candle": kinds in ([], ["every"]), **read})
+
+
+def _every(where: str, value: Any) -> bool:
+    if value != "candle":
+        raise UsageError(f'{where} {shown(value)} is not known; write "candle", or use interval or cron instead.')
+    return True
+
+
+def _cron(where: str, value: Any) -> str:
+    fields = value.split() if isinstance(value, str) else []
+    if len(fields) != 5 or not all(re.fullmatch(r"[0-9A-Za-z*/,-]+", each) for each in fields):
+        raise UsageError(
+            f"{where} {shown(value)} is not a cron line of five fields; write one such as "
+            '"*/15 9-16 * * 1-5" (minute, hour, day, month, weekday).'
+        )
+    return " ".join(fields)
+
+
+def _zone(where: str, value: Any) -> str:
+    import zoneinfo  # only schedules need it
+
+    try:
+        zoneinfo.ZoneInfo(str(value))
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        raise UsageError(f'{where} {shown(value)} is not a time zone; write one such as "America/New_York".') from None
+    return str(value)
+
+
+_SCHEDULE = {
+    "every": Key("every_candle", _every),
+    "interval": Key("interval_ms", INTERVAL),
+    "cron": Key("cron", _cron),
+    "zone": Key("zone", _zone),
+}
+
+
+def or_off(parse: Parser) -> Parser:
+    """Read a value, or "off" as None."""
+    return lambda where, value: None if value == "off" else parse(where, value)
+
+
+def _trailing(where: str, value: Any) -> None:
+    if value != "off":
+        raise UsageError(f'{where} {shown(value)} is not possible: trailing stops come later; write "off".')
+
+
+def _protection(where: str, value: Any) -> Protection:
+    read = read_table(value, _inside(where, "protection"), _PROTECTION)
+    read.pop("trailing", None)
+    return Protection(**read)
+
+
+_PROTECTION = {
+    "stop": Key("stop_frac", or_off(STOP)),
+    "target": Key("target_frac", or_off(TARGET)),
+    "trailing": Key("trailing", _trailing),
+}
+
+
+def _limits(listed: Parser) -> Parser:
+    keys = {
+        "confidence_min": Key("confidence_min", CONFIDENCE),
+        "trades_per_day": Key("trades_per_day", TRADES_PER_DAY),
+        "position_notional_max": Key("position_notional_max", NOTIONAL),
+        "portfolio_share": Key("portfolio_share_frac", share(zero=True)),
+        "cooldown_after_loss": Key("cooldown_after_loss_ms", duration(most_ms=7 * 86_400_000)),
+        "allowed": Key("allowed", listed),
+        "blocked": Key("blocked", listed),
+        "qty_fixed": Key("qty_fixed", QTY),
+        "qty_max": Key("qty_max", QTY),
+    }
+    return lambda where, value: AgentLimits(**read_table(value, _inside(where, "limits"), keys))
+
+
+_FAILURE = {
+    "fallback": Key("fallback", or_off(MODEL)),
+    "pause_after": Key("pause_after_failures", whole(1, 1_000)),
+}
+
+
+def _on_failure(where: str, value: Any) -> dict[str, Any]:
+    return read_table(value, _inside(where, "on_failure"), _FAILURE)
+
+
+def _inside(where: str, table: str) -> str:
+    """Turn "FILE table" into "FILE [table]", as the file itself writes it."""
+    return f"{where.rpartition(' ')[0]} [{table}]"

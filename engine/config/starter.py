@@ -1,0 +1,27 @@
+"""The files that `quarterdeck init` writes: the bundled defaults, annotated, to start from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engine.errors import UsageError
+
+DEFAULTS = Path(__file__).parent / "defaults"
+
+
+def write_defaults(config_dir: Path) -> list[Path]:
+    """Write the annotated default files; nothing is overwritten. Raises UsageError when one of them exists.
+
+    Directories get mode 0700, files 0600.
+    """
+    sources = sorted(DEFAULTS.rglob("*.toml"))
+    targets = [config_dir / source.relative_to(DEFAULTS) for source in sources]
+    present = [str(target) for target in targets if target.exists()]
+    if present:
+        raise UsageError(f"{', '.join(present)} exists already; move it away first, nothing was written.")
+    for source, target in zip(sources, targets, strict=True):
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with target.open("x", encoding="utf-8", newline="\n") as out:
+            target.chmod(0o600)
+            out.write(source.read_text(encoding="utf-8"))
+    return targets
