@@ -19,8 +19,9 @@ def write_defaults(config_dir: Path) -> list[Path]:
     present = [str(target) for target in targets if target.exists()]
     if present:
         raise UsageError(f"{', '.join(present)} exists already; move it away first, nothing was written.")
+    config_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     for source, target in zip(sources, targets, strict=True):
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        target.parent.mkdir(mode=0o700, exist_ok=True)
         with target.open("x", encoding="utf-8", newline="\n") as out:
             target.chmod(0o600)
             out.write(source.read_text(encoding="utf-8"))

@@ -1,0 +1,149 @@
+"""policy.toml, the default files, and the one text of a configuration."""
+
+from __future__ import annotations
+
+import json
+import stat
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.config import (
+    Instruments,
+    canonical_json,
+    config_hash,
+    load_agents,
+    load_policy,
+    policy_of,
+    write_defaults,
+)
+from engine.domain.policy import AccountLimits, KillAction, KillLimits, Policy
+from engine.errors import UsageError
+
+EXAMPLE = """
+account_currency = "USDT"
+cash = "25000"
+usd_peg = []
+[kill_switch]
+gain = "15%"
+daily_loss = 0.02
+action = "halt"
+[limits]
+open_positions = 0
+gross_exposure = "150%"
+risk_per_trade = "0%"
+price_age = "2m"
+"""
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "policy.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_keys_given_are_read_and_the_rest_take_their_defaults(tmp_path: Path) -> None:
+    assert load_policy(written(tmp_path, EXAMPLE)) == Policy(
+        account_currency="USDT",
+        cash=Decimal(25_000),
+        usd_peg=(),
+        kill=KillLimits(gain_frac=Decimal("0.15"), daily_loss_frac=Decimal("0.02"), action=KillAction.HALT),
+        limits=AccountLimits(
+            open_positions=0,
+            gross_exposure_frac=Decimal("1.5"),
+            risk_per_trade_frac=Decimal(0),
+            price_age_ms=120_000,
+        ),
+    )
+
+
+def test_no_file_is_the_documented_policy(tmp_path: Path) -> None:
+    assert policy_of(tmp_path) == Policy()
+    assert load_policy(written(tmp_path, "")) == Policy()
+
+
+@pytest.mark.fault("W03", "W04", "W05")
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            '[kill_switch]\ndaily_profit = "10%"',
+            "[kill_switch] daily_profit is not a known key; did you mean daily_loss?",
+        ),
+        (
+            "[kill_switch]\ndaily_loss = 3",
+            '[kill_switch] daily_loss 3 can be read as 3% or as 300%; write "3%" or "300%".',
+        ),
+        ("[kill_switch]\nloss = -0.1", "[kill_switch] loss -0.1 is negative; write a share above 0."),
+        ('[kill_switch]\nloss = "200%"', "[kill_switch] loss 200% is above 100%; write less."),
+        ('[kill_switch]\naction = "pray"', '[kill_switch] action "pray" is not known; write halt or halt_and_flatten.'),
+        (
+            "[kill_switch]\nloss = inf",
+            '[kill_switch] loss \'Infinity\' is not a number; write it as "5%", "500bps" or 0.05.',
+        ),
+        ("[limits]\nmax_dayly_loss = 3", "[limits] max_dayly_loss is not a known key; the keys are "),
+        ("[limits]\nopen_positions = -1", "[limits] open_positions -1 is out of bounds; write 0 to 1000."),
+        ("[limits]\nprice_age = 90", '[limits] price_age 90 is not a duration with a unit; write "90s" or "90m".'),
+        ("[ai_budget]\nusd_per_day = nan", "[ai_budget] usd_per_day NaN is not a finite amount; write one such as "),
+        ("[paper]\nvolume_share = 0", "[paper] volume_share 0 is not a share between 0 and 1; "),
+        ("cash = -1", "cash -1 must be an amount of 0 (none allowed) or more."),
+        ('cash = "lots"', 'cash "lots" is not a finite amount; write one such as "10000".'),
+        ("limits = 4", "[limits] must be a table of keys, not a number."),
+        ("[paper]\nsecret = 1", "holds what looks like a secret in paper.secret; take it out, "),
+    ],
+)
+def test_a_bad_policy_is_refused_in_one_sentence(tmp_path: Path, text: str, message: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(UsageError) as raised:
+        load_policy(path)
+    assert str(raised.value).startswith(f"{path} {message}")
+    assert raised.value.exit_code == 2
+
+
+def test_init_writes_files_that_say_what_the_defaults_are(tmp_path: Path) -> None:
+    home = tmp_path / "config"
+    paths = write_defaults(home)
+    assert [path.relative_to(home).as_posix() for path in paths] == [
+        "agents/rsi-dip.toml",
+        "agents/sma-cross.toml",
+        "instruments.toml",
+        "policy.toml",
+    ]
+    assert policy_of(home) == Policy()
+    listed = Instruments.load(home)
+    assert [agent.name for agent in load_agents(home, listed)] == ["rsi-dip", "sma-cross"]
+    assert list(listed) == list(Instruments.load())
+    assert {stat.S_IMODE(path.stat().st_mode) for path in paths} == {0o600}
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+
+
+def test_each_line_of_the_default_policy_says_what_it_means(tmp_path: Path) -> None:
+    write_defaults(tmp_path)
+    lines = (tmp_path / "policy.toml").read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if " = " in line and "#" not in line] == []
+
+
+def test_init_overwrites_nothing(tmp_path: Path) -> None:
+    (tmp_path / "policy.toml").write_text("# mine\n", encoding="utf-8")
+    with pytest.raises(UsageError) as raised:
+        write_defaults(tmp_path)
+    assert str(raised.value) == (f"{tmp_path / 'policy.toml'} exists already; move it away first, nothing was written.")
+    assert [path.name for path in tmp_path.iterdir()] == ["policy.toml"]
+
+
+def test_the_canonical_text_has_sorted_keys_and_plain_decimals() -> None:
+    text = canonical_json(Policy())
+    assert text == json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
+    assert json.loads(text)["limits"]["risk_per_trade_frac"] == "0.01"
+    assert json.loads(text)["kill"]["action"] == "halt_and_flatten"
+
+
+@given(st.decimals(min_value=0, max_value=10**9, allow_nan=False, places=4))
+def test_equal_configurations_have_one_hash_and_others_another(cash: Decimal) -> None:
+    policy = Policy(cash=cash)
+    assert config_hash(policy) == config_hash(replace(policy, cash=cash + Decimal("0.00000")))
+    assert config_hash(policy) != config_hash(replace(policy, cash=cash + Decimal("0.0001")))
