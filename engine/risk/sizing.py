@@ -83,6 +83,13 @@ def positive(value: Decimal | None, name: str) -> Decimal:
     return value
 
 
+def not_negative(value: Decimal, name: str) -> Decimal:
+    """Return the value. Raises MissingInputError unless it is a finite number of 0 or more."""
+    if not (value.is_finite() and value >= 0):
+        raise MissingInputError(f"no {name}")
+    return value
+
+
 def require_rate(s: Situation) -> None:
     """Raise MissingInputError unless quote amounts are amounts of account currency, by name or by peg (R38)."""
     home, pegs = s.policy.account_currency, s.policy.usd_peg
@@ -94,13 +101,13 @@ def require_rate(s: Situation) -> None:
 def _buy(s: Situation) -> Sizing:
     limits, draft = s.agent.limits, s.draft
     if limits.qty_fixed is not None:
-        sizing = Sizing(_not_negative(limits.qty_fixed, "qty_fixed"), "QTY_FIXED")
+        sizing = Sizing(not_negative(limits.qty_fixed, "qty_fixed"), "QTY_FIXED")
     else:
         sizing = Sizing(risk_qty(s), "RISK_PER_TRADE")
     if limits.qty_max is not None:
-        sizing = _at_most(sizing, _not_negative(limits.qty_max, "qty_max"), "SIZE_CAP")
+        sizing = _at_most(sizing, not_negative(limits.qty_max, "qty_max"), "SIZE_CAP")
     if draft.quantity is not None:
-        sizing = _at_most(sizing, s.current_qty + _not_negative(draft.quantity, "quantity"), "QUANTITY")
+        sizing = _at_most(sizing, s.current_qty + not_negative(draft.quantity, "quantity"), "QUANTITY")
     if draft.target_qty is not None:
         sizing = _at_most(sizing, _finite(draft.target_qty, "target_qty"), "TARGET_QTY")
     return sizing if sizing.target_qty > s.current_qty else Sizing(s.current_qty, "ALREADY_HELD")
@@ -110,7 +117,7 @@ def _sell(s: Situation) -> Sizing:
     # A cash account sells what it holds; a ceiling leaves some of it.
     sizing = Sizing(ZERO, "SELL_ALL")
     if s.draft.quantity is not None:
-        sizing = _at_least(sizing, s.current_qty - _not_negative(s.draft.quantity, "quantity"), "QUANTITY")
+        sizing = _at_least(sizing, s.current_qty - not_negative(s.draft.quantity, "quantity"), "QUANTITY")
     if s.draft.target_qty is not None:
         sizing = _at_least(sizing, _finite(s.draft.target_qty, "target_qty"), "TARGET_QTY")
     return sizing if sizing.target_qty < s.current_qty else Sizing(s.current_qty, "ALREADY_HELD")
@@ -128,12 +135,6 @@ def _whole_steps(s: Situation, sizing: Sizing) -> Sizing:
     # The order is the delta, so the delta is what must be whole steps: fees taken in base leave odd positions.
     delta = s.instrument.floor_qty(sizing.target_qty - s.current_qty)
     return Sizing(s.current_qty + delta, sizing.bound_by) if delta else sizing
-
-
-def _not_negative(value: Decimal, name: str) -> Decimal:
-    if not (value.is_finite() and value >= 0):
-        raise MissingInputError(f"no {name}")
-    return value
 
 
 def _finite(value: Decimal, name: str) -> Decimal:
