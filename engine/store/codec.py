@@ -1,0 +1,223 @@
+"""Events as canonical text and back: compiled once from the dataclasses' own type hints.
+
+A payload is a compact JSON array of the event's fields in order; nested values are arrays too, enums their values,
+None null. A Decimal is a JSON number in its one plain form (no exponent, no trailing zeros), read back with
+Decimal and never through float (R8, L7). So equal events have equal texts, and the journal's hash is over these.
+
+Decoding is strict: another arity, another type, a number in another form, an object, NaN: StoreError.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import types
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from decimal import Decimal, InvalidOperation
+from enum import Enum
+from json.encoder import encode_basestring
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from engine.domain.events import EVENT_TYPES, CycleHeld, Event
+from engine.domain.money import MAX_EXPONENT, plain
+from engine.errors import StoreError
+
+HELD = CycleHeld.KIND
+
+Write = Callable[[Any], str]
+Read = Callable[[Any], Any]
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def encode(event: Event) -> str:
+    """Return the canonical text of an event.
+
+    Raises StoreError when a field is not what its type says, a Decimal is not finite, or has more than 18 places
+    or 19 digits before them.
+
+    >>> encode(CycleHeld(agent="sma", items="paper:BTC/USDT=no cross"))
+    '["sma","paper:BTC/USDT=no cross"]'
+    """
+    try:
+        text = _WRITERS[event.KIND](event)
+    except (TypeError, ValueError, AttributeError, KeyError) as error:
+        raise StoreError(f"a {type(event).__name__} cannot be journaled: {error}; nothing was written.") from None
+    return text if text.isascii() else _SURROGATE.sub(_escape, text)
+
+
+def encode_held(agent: str, items: str) -> str:
+    """Return what encode() returns for a CycleHeld; the common row, so it has a path of its own."""
+    text = f"[{encode_basestring(agent)},{encode_basestring(items)}]"
+    return text if text.isascii() else _SURROGATE.sub(_escape, text)
+
+
+def decode(kind: int, text: str) -> Event:
+    """Return the event a text stands for; StoreError when it is not exactly one of that kind."""
+    try:
+        read = _READERS[kind]
+    except (KeyError, TypeError):
+        raise StoreError(f"no event has kind {kind!r}; a newer quarterdeck may have written it.") from None
+    try:
+        raw, end = _JSON.raw_decode(text)
+        if end != len(text):
+            raise ValueError("text follows the array")
+        return read(raw)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise StoreError(f"a {EVENT_TYPES[kind].__name__} cannot be read: {error}.") from None
+
+
+def _escape(match: re.Match[str]) -> str:
+    # Half of a surrogate pair is no UTF-8; JSON can still carry it as an escape.
+    return f"\\u{ord(match[0]):04x}"
+
+
+def _number(text: str) -> Decimal:
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        raise ValueError(f"{text[:40]!r} is not a decimal") from None
+    if _write_decimal(value) != text:
+        raise ValueError(f"{text[:40]!r} is not in plain form")
+    return value
+
+
+def _constant(text: str) -> None:
+    raise ValueError(f"{text} is not finite")
+
+
+_JSON = json.JSONDecoder(parse_float=_number, parse_constant=_constant)
+
+
+def _write_decimal(value: Any) -> str:
+    if type(value) is not Decimal:
+        raise TypeError(f"{value!r} is a {type(value).__name__}, not a Decimal")
+    if not value.is_finite() or value.adjusted() > MAX_EXPONENT:
+        raise ValueError(f"{value} is not a finite amount of at most {MAX_EXPONENT + 1} digits")
+    text = plain(value)
+    if len(text.partition(".")[2]) > MAX_EXPONENT:
+        raise ValueError(f"{text} has more than {MAX_EXPONENT} places")
+    return text
+
+
+def _read_decimal(raw: Any) -> Decimal:
+    if type(raw) is int:
+        raw = Decimal(raw)
+        if raw.adjusted() > MAX_EXPONENT:
+            raise ValueError(f"{raw} has more than {MAX_EXPONENT + 1} digits")
+    if type(raw) is not Decimal:
+        raise TypeError(f"{raw!r} is not a decimal")
+    return raw
+
+
+def _write_int(value: Any) -> str:
+    if type(value) is not int:
+        raise TypeError(f"{value!r} is not a whole number")
+    return str(value)
+
+
+def _write_bool(value: Any) -> str:
+    if type(value) is not bool:
+        raise TypeError(f"{value!r} is not a truth value")
+    return "true" if value else "false"
+
+
+def _exactly(kind: type) -> Read:
+    def read(raw: Any) -> Any:
+        if type(raw) is not kind:
+            raise TypeError(f"{raw!r} is not {kind.__name__}")
+        return raw
+
+    return read
+
+
+_PLAIN: dict[Any, tuple[Write, Read]] = {
+    str: (encode_basestring, _exactly(str)),
+    int: (_write_int, _exactly(int)),
+    bool: (_write_bool, _exactly(bool)),
+    Decimal: (_write_decimal, _read_decimal),
+}
+
+
+def _compile(hint: Any) -> tuple[Write, Read]:
+    """Return how values of one type hint are written and read."""
+    if hint in _PLAIN:
+        return _PLAIN[hint]
+    if get_origin(hint) is tuple:
+        return _compile_tuple(get_args(hint)[0])
+    if get_origin(hint) in (types.UnionType, Union):
+        return _compile_optional(hint)
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return _compile_enum(hint)
+    if is_dataclass(hint):
+        return _compile_dataclass(hint)
+    raise TypeError(f"the journal has no form for {hint}")
+
+
+def _compile_tuple(item: Any) -> tuple[Write, Read]:
+    write_item, read_item = _compile(item)
+
+    def write(value: Any) -> str:
+        if type(value) is not tuple:
+            raise TypeError(f"{value!r} is not a tuple")
+        return f"[{','.join([write_item(each) for each in value])}]"
+
+    def read(raw: Any) -> Any:
+        if type(raw) is not list:
+            raise TypeError(f"{raw!r} is not an array")
+        return tuple([read_item(each) for each in raw])
+
+    return write, read
+
+
+def _compile_optional(hint: Any) -> tuple[Write, Read]:
+    (inner,) = [arg for arg in get_args(hint) if arg is not type(None)]
+    write_inner, read_inner = _compile(inner)
+    return (
+        lambda value: "null" if value is None else write_inner(value),
+        lambda raw: None if raw is None else read_inner(raw),
+    )
+
+
+def _compile_enum(enum: type[Enum]) -> tuple[Write, Read]:
+    texts = {member: encode_basestring(member.value) for member in enum}
+    members = {member.value: member for member in enum}
+
+    def write(value: Any) -> str:
+        if type(value) is not enum:
+            raise TypeError(f"{value!r} is not a {enum.__name__}")
+        return texts[value]
+
+    def read(raw: Any) -> Any:
+        member = members.get(raw) if type(raw) is str else None
+        if member is None:
+            raise ValueError(f"{raw!r} is not a {enum.__name__}")
+        return member
+
+    return write, read
+
+
+def _compile_dataclass(cls: Any) -> tuple[Write, Read]:
+    hints = get_type_hints(cls)
+    names = [field.name for field in fields(cls)]
+    pairs = [_compile(hints[name]) for name in names]
+    writers = [(name, write) for name, (write, _read) in zip(names, pairs, strict=True)]
+    readers = [read for _write, read in pairs]
+
+    def write(value: Any) -> str:
+        if type(value) is not cls:
+            raise TypeError(f"{value!r} is not a {cls.__name__}")
+        return f"[{','.join([put(getattr(value, name)) for name, put in writers])}]"
+
+    def read(raw: Any) -> Any:
+        if type(raw) is not list or len(raw) != len(readers):
+            raise ValueError(f"a {cls.__name__} has {len(readers)} fields, not {raw!r}"[:200])
+        return cls(**{name: get(each) for name, get, each in zip(names, readers, raw, strict=True)})
+
+    return write, read
+
+
+_FORMS = {kind: _compile_dataclass(cls) for kind, cls in EVENT_TYPES.items()}
+_WRITERS: dict[int, Write] = {kind: write for kind, (write, _read) in _FORMS.items()}
+_READERS: dict[int, Read] = {kind: read for kind, (_write, read) in _FORMS.items()}

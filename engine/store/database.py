@@ -1,0 +1,140 @@
+"""SQLite, set up in one place: the schema, the one writing connection, the reading ones.
+
+The writer is one synchronous sqlite3 connection owned by the engine's thread: nothing can interleave inside a
+transaction, and a commit takes 0.2 ms. People read through a second connection that can neither write nor
+checkpoint (two connections that do both can corrupt a WAL database before SQLite 3.51.3).
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import quote
+
+from engine.errors import StoreError, UsageError
+from engine.paths import StorePaths
+from engine.store.files import open_private
+
+SCHEMA = 1
+BUSY_MS = 2000
+
+# journal: the one truth; all other tables are rebuilt from it, byte for byte. Money is TEXT, in plain form.
+# names: asset codes and markets (venue, account, instrument as JSON), by number, in order of appearance.
+# orders: id is 16 bytes where the client order id is 32 hex digits. seq, last_seq: its first and last journal row.
+#   resized: what it covers now, NULL while that is what was intended.
+# fills: unique on market and trade id (R12, L4). order_seq: the order's first row, NULL for an order not ours.
+# ledger: one balanced pair of lines a row (R13, L3): amount leaves account source and enters account target.
+#   id is 8 * seq + number of the pair.
+DDL = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE journal (
+    seq INTEGER PRIMARY KEY, ts_ms INTEGER NOT NULL, kind INTEGER NOT NULL, payload ANY NOT NULL, hash BLOB NOT NULL
+) STRICT;
+CREATE INDEX journal_rare ON journal (kind) WHERE kind >= 30;
+CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
+CREATE TABLE orders (
+    id ANY PRIMARY KEY, seq INTEGER NOT NULL, last_seq INTEGER NOT NULL, status INTEGER NOT NULL,
+    filled_qty TEXT NOT NULL, filled_cost TEXT NOT NULL, resized TEXT
+) STRICT, WITHOUT ROWID;
+CREATE TABLE fills (
+    market INTEGER NOT NULL, trade_id TEXT NOT NULL, seq INTEGER NOT NULL, order_seq INTEGER,
+    PRIMARY KEY (market, trade_id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE ledger (
+    id INTEGER PRIMARY KEY, target INTEGER NOT NULL, source INTEGER NOT NULL, asset INTEGER NOT NULL,
+    amount TEXT NOT NULL
+) STRICT;
+CREATE TABLE positions (
+    agent TEXT NOT NULL, instrument TEXT NOT NULL, qty TEXT NOT NULL, cost TEXT NOT NULL, realized TEXT NOT NULL,
+    entered_ms INTEGER NOT NULL, PRIMARY KEY (agent, instrument)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE balances (asset TEXT PRIMARY KEY, held TEXT NOT NULL, fees TEXT NOT NULL) STRICT, WITHOUT ROWID;
+"""
+
+
+def exists(paths: StorePaths) -> bool:
+    """Tell whether a store was created here. A file whose creation was cut off is none."""
+    try:
+        return paths.store_db.stat().st_size > 0
+    except FileNotFoundError:
+        return False
+
+
+def connect_writer(path: Path, *, batch: bool) -> sqlite3.Connection:
+    """Open the writing connection. Transactions are begun and ended by hand.
+
+    batch: for a store that can be made again from its recording; a power cut may then cost the file.
+    """
+    connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_MS / 1000)
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute(f"PRAGMA journal_mode = {'MEMORY' if batch else 'WAL'}")
+    connection.execute(f"PRAGMA synchronous = {'OFF' if batch else 'FULL'}")
+    return connection
+
+
+def create_tables(path: Path) -> None:
+    """Make the file, 0600, with the schema's tables; all of them or none."""
+    os.close(open_private(path))
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        connection.execute("PRAGMA page_size = 4096")
+        connection.executescript(f"BEGIN IMMEDIATE; {DDL} INSERT INTO meta VALUES ('schema', {SCHEMA}); COMMIT;")
+    finally:
+        connection.close()
+
+
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """Open a connection that can only read. Raises UsageError when there is no store."""
+    if not path.exists():
+        raise UsageError(f"there is no store at {path.parent}; name one with --store.")
+    connection = sqlite3.connect(reader_uri(path), uri=True, isolation_level=None, timeout=BUSY_MS / 1000)
+    for pragma in READER_PRAGMAS:
+        connection.execute(pragma)
+    return connection
+
+
+READER_PRAGMAS = ("PRAGMA query_only = ON", "PRAGMA trusted_schema = OFF", "PRAGMA temp_store = MEMORY")
+
+
+def reader_uri(path: Path) -> str:
+    """Return the address under which SQLite opens a file for reading only."""
+    return f"file:{quote(str(path.absolute()))}?mode=ro"
+
+
+def schema_of(connection: sqlite3.Connection, path: Path) -> int:
+    """Return a store's schema number. Raises StoreError when there is none, or a newer program wrote it (P30)."""
+    try:
+        row = connection.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"{path} is no store ({error}); restore a backup or name another --store.") from None
+    if row is None or type(row[0]) is not int:
+        raise StoreError(f"{path} names no schema; restore a backup.")
+    if row[0] > SCHEMA:
+        raise StoreError(f"{path} has schema {row[0]} and this quarterdeck knows {SCHEMA}; install a newer one.")
+    return row[0]
+
+
+def close_writer(connection: sqlite3.Connection) -> None:
+    """Close the writing connection so that the store is one file again, readable without leaving files beside it."""
+    # While someone reads, or the disk fails, the -wal file stays, and the next open takes it in.
+    try:
+        with suppress(sqlite3.Error):
+            connection.execute("PRAGMA journal_mode = DELETE")
+    finally:
+        connection.close()
+
+
+def migrate(paths: StorePaths) -> None:
+    """Bring an older schema up to date, after a backup (P29); a store of today's schema costs one look."""
+    connection = sqlite3.connect(reader_uri(paths.store_db), uri=True, timeout=BUSY_MS / 1000)
+    try:
+        schema = schema_of(connection, paths.store_db)
+    finally:
+        connection.close()
+    if schema < SCHEMA:
+        from engine.store.migrations import upgrade  # brings sqlite-utils: 0.4 s that only an old store pays
+
+        upgrade(paths, schema)

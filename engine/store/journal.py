@@ -1,0 +1,367 @@
+"""The one write path: append, commit, then apply in memory, then publish (R9: write, then act, then tell)."""
+
+from __future__ import annotations
+
+import copy
+import sqlite3
+from collections.abc import Callable
+from dataclasses import fields
+from enum import Enum
+
+from engine.domain.books import Books
+from engine.domain.events import CycleHeld, Event, Filled, Genesis, OrderIntended, Recorded
+from engine.domain.intent import Mode
+from engine.domain.market import SourceKind
+from engine.errors import RefusedError, StoreError
+from engine.paths import StorePaths
+from engine.store import chain, codec, database
+from engine.store.anchor import Anchor
+from engine.store.lock import StoreLock, take_lock
+from engine.store.packing import pack
+from engine.store.recovery import Recovered, check_anchor, recover
+from engine.store.tables import Changes, market_name, order_key, write_changes
+
+BATCH_ROWS = 8192
+_LIVE_DATA = (SourceKind.LIVE.value, SourceKind.LIVE.name)
+
+Publish = Callable[[list[Recorded]], None]
+Row = tuple[int, int, int, str | bytes, bytes]
+
+
+class DuplicateFillError(StoreError):
+    """A fill with this trade id is in the journal already (R12); nothing was written."""
+
+
+class DuplicateOrderError(StoreError):
+    """An order with this client order id is in the journal already (O4); nothing was written."""
+
+
+class Journal:
+    """One store, open for writing by the one engine that holds its lock; used from one thread.
+
+    books: the state all recorded events add up to. seq: the last row. broken: why nothing can be written any more,
+    None while all is well; the engine halts on it (S9). epoch: this opening's number, checked in every write (S5).
+    """
+
+    def __init__(
+        self, paths: StorePaths, lock: StoreLock, found: Recovered, *, batch: bool, publish: Publish | None
+    ) -> None:
+        self.paths = paths
+        self.books = found.books
+        self.seq = found.seq
+        self.epoch = found.epoch
+        self.broken: str | None = None
+        self.publish = publish
+        self._head = found.head
+        self._names = found.names
+        self._lock = lock
+        self._batch = batch
+        self._connection: sqlite3.Connection | None = found.connection
+        self._anchor = Anchor(paths.anchor)
+        self._rows: list[Row] = []
+        self._changes = Changes(self._names)
+        self._may_mend = False
+
+    @classmethod
+    def create(
+        cls,
+        paths: StorePaths,
+        ts_ms: int,
+        genesis: Genesis,
+        *events: Event,
+        batch: bool = False,
+        publish: Publish | None = None,
+        lock: StoreLock | None = None,
+    ) -> Journal:
+        """Make a new store whose first rows are these, and open it.
+
+        batch: commit thousands of rows at a time; refused for live data, which can never be fetched again.
+        lock: the store's lock when the caller has it; else it is taken. Raises StoreError when a store is there.
+        """
+        _refuse_batch(genesis, batch)
+        held = lock or take_lock(paths)
+        try:
+            if database.exists(paths):
+                raise StoreError(f"{paths.root} holds a store already; open it, or name another --store.")
+            paths.anchor.unlink(missing_ok=True)
+            database.create_tables(paths.store_db)
+            journal = cls(paths, held, recover(paths, batch=batch), batch=batch, publish=publish)
+            journal.record(ts_ms, genesis, *events)
+        except BaseException:
+            if lock is None:
+                held.release()
+            raise
+        return journal
+
+    @classmethod
+    def open(
+        cls,
+        paths: StorePaths,
+        *,
+        batch: bool = False,
+        publish: Publish | None = None,
+        lock: StoreLock | None = None,
+        mode: Mode | None = None,
+    ) -> Journal:
+        """Open a store after a clean end or a crash alike: books are what its rows add up to.
+
+        mode: what the caller wants to trade in; a store of the other mode, or a replay's or simulation's store for
+        LIVE, raises RefusedError (L10). Raises StoreLockedError while another engine has it; StoreError when it
+        cannot be read, has a newer schema, or is shorter than its anchor says (P28, P30).
+        """
+        held = lock or take_lock(paths)
+        try:
+            found = recover(paths, batch=batch)
+            try:
+                _refuse_batch(found.books.genesis, batch)
+                _refuse_mode(found.books.genesis, mode)
+                check_anchor(paths, found)
+                return cls(paths, held, found, batch=batch, publish=publish)
+            except BaseException:
+                found.connection.close()
+                raise
+        except BaseException:
+            if lock is None:
+                held.release()
+            raise
+
+    @property
+    def tail_hash(self) -> str:
+        """The hash of the last row, 64 hex digits; two journals with equal tails are equal."""
+        return self._head.hex()
+
+    def record(self, ts_ms: int, *events: Event) -> None:
+        """Append events at an instant: all of them, or none and an exception.
+
+        Events take effect on books only once they are committed (batch: appended), and are published after that.
+        Raises DuplicateFillError and DuplicateOrderError, after which the journal goes on; and StoreError, with
+        `broken` set when the store itself failed.
+        """
+        if self._connection is None or self.broken is not None:
+            raise StoreError(f"{self.paths.store_db} takes no more writes: {self.broken or 'it is closed'}.")
+        first = self.seq + 1
+        if self._batch:
+            self._append(ts_ms, events)
+        else:
+            self._commit_now(ts_ms, events)
+        if self.publish is not None:
+            self.publish([Recorded(first + offset, ts_ms, event) for offset, event in enumerate(events)])
+
+    def has_fill(self, venue: str, account: str, instrument: str, trade_id: str) -> bool:
+        """Tell whether a fill is recorded, so that the venue's repetitions can be left out (R12, E06)."""
+        market = self._names.get(market_name(venue, account, instrument))
+        if market is None:
+            market = self._changes.fresh.get(market_name(venue, account, instrument), 0)
+        return (market, trade_id) in self._changes.fills or self._is_there(
+            "SELECT 1 FROM fills WHERE market = ? AND trade_id = ?", market, trade_id
+        )
+
+    def flush(self) -> None:
+        """Commit what a batch still holds; nothing to do for a live journal."""
+        if self._rows:
+            rows, changes = self._rows, self._changes
+            self._rows, self._changes = [], Changes(self._names)
+            try:
+                self._write(rows, changes, self.seq, self._head)
+            except StoreError as error:
+                self.broken = self.broken or str(error)
+                raise
+            self._mark_anchor(rows[-1][1])
+
+    def close(self) -> None:
+        """Commit, let go of the files and release the lock; safe to repeat."""
+        if self._connection is None:
+            return
+        try:
+            if self.broken is None:
+                self.flush()
+        finally:
+            self._close_files()
+
+    def try_again(self) -> bool:
+        """After a full or busy disk: tell whether writing works again, and if so take writes again (P24).
+
+        Where a commit's outcome is not known (P27), the answer stays False: reopen the store.
+        """
+        if self._connection is None or self._batch or not self._may_mend:
+            return False
+        try:
+            self._begin()
+            self._connection.execute("ROLLBACK")
+        except (sqlite3.Error, StoreError):
+            self._roll_back()
+            return False
+        self.broken = None
+        return True
+
+    # Live: one durable transaction a record. The events are applied to a copy first, because the tables are made
+    # from the state after each; the books themselves change only once the commit is done.
+
+    def _commit_now(self, ts_ms: int, events: tuple[Event, ...]) -> None:
+        texts = [self._checked(event, events[:place]) for place, event in enumerate(events)]
+        staged, changes = _copied(self.books), Changes(self._names)
+        rows: list[Row] = []
+        seq, head = self.seq, self._head
+        for event, text in zip(events, texts, strict=True):
+            seq += 1
+            head = chain.link(head, seq, ts_ms, event.KIND, text)
+            kept = text if event.KIND == codec.HELD else pack(text)
+            rows.append((seq, ts_ms, event.KIND, kept, chain.check(head, kept)))
+            changes.take(seq, event, staged.apply(ts_ms, event), staged)
+        self._write(rows, changes, seq, head)
+        self.seq, self._head = seq, head
+        for event in events:
+            self.books.apply(ts_ms, event)
+        self._mark_anchor(ts_ms)
+
+    # Batch: rows wait in memory for the next flush. A hold, which is nearly every row of a replay, goes the short way.
+
+    def _append(self, ts_ms: int, events: tuple[Event, ...]) -> None:
+        if len(events) == 1 and type(events[0]) is CycleHeld:
+            event = events[0]
+            text = codec.encode_held(event.agent, event.items)
+            self.seq = seq = self.seq + 1
+            self._head = head = chain.link(self._head, seq, ts_ms, 10, text)
+            self._rows.append((seq, ts_ms, 10, text, head[: chain.CHECK_BYTES]))
+            self.books.apply(ts_ms, event)
+        else:
+            texts = [self._checked(event, events[:place]) for place, event in enumerate(events)]
+            try:
+                for event, text in zip(events, texts, strict=True):
+                    self._append_one(ts_ms, event, text)
+            except Exception as error:
+                self.broken = f"an event could not be applied ({error!r})"
+                raise
+        if len(self._rows) >= BATCH_ROWS:
+            self.flush()
+
+    def _append_one(self, ts_ms: int, event: Event, text: str) -> None:
+        seq = self.seq + 1
+        head = chain.link(self._head, seq, ts_ms, event.KIND, text)
+        kept = text if event.KIND == codec.HELD else pack(text)
+        self._changes.take(seq, event, self.books.apply(ts_ms, event), self.books)
+        self._rows.append((seq, ts_ms, event.KIND, kept, chain.check(head, kept)))
+        self.seq, self._head = seq, head
+
+    def _checked(self, event: Event, before: tuple[Event, ...]) -> str:
+        """Return the text of an event; refuse a fill or order that is there already."""
+        if isinstance(event, Filled):
+            fill = event.fill
+            key = (fill.venue, fill.account, fill.instrument, fill.trade_id)
+            if any(isinstance(e, Filled) and _fill_key(e) == key for e in before) or self.has_fill(*key):
+                raise DuplicateFillError(f"trade {fill.trade_id} of {fill.instrument} is in the journal already.")
+        elif isinstance(event, OrderIntended):
+            wanted = event.client_order_id
+            if any(isinstance(e, OrderIntended) and e.client_order_id == wanted for e in before) or self._has_order(
+                wanted
+            ):
+                raise DuplicateOrderError(f"order {wanted} is in the journal already; it is never sent again.")
+        return codec.encode(event)
+
+    def _has_order(self, client_order_id: str) -> bool:
+        key = order_key(client_order_id)
+        return key in self._changes.orders or self._is_there("SELECT 1 FROM orders WHERE id = ?", key)
+
+    def _is_there(self, sql: str, *values: str | bytes | int) -> bool:
+        if self._connection is None:
+            raise StoreError(f"{self.paths.store_db} is closed.")
+        try:
+            return self._connection.execute(sql, values).fetchone() is not None
+        except sqlite3.Error as error:
+            raise self._failed(error) from None
+
+    # The transaction itself.
+
+    def _write(self, rows: list[Row], changes: Changes, seq: int, head: bytes) -> None:
+        assert self._connection is not None
+        try:
+            self._begin()
+            self._connection.executemany("INSERT INTO journal VALUES (?, ?, ?, ?, ?)", rows)
+            write_changes(self._connection, changes)
+            self._connection.execute("UPDATE meta SET value = ? WHERE key = 'tail'", (f"{seq} {head.hex()}",))
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._roll_back()
+            raise self._failed(error) from None
+        except BaseException:
+            self._roll_back()
+            raise
+        self._names.update(changes.fresh)
+
+    def _begin(self) -> None:
+        assert self._connection is not None
+        self._connection.execute("BEGIN IMMEDIATE")
+        row = self._connection.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
+        if row != (self.epoch,):
+            self._may_mend = False
+            self.broken = f"another engine has opened it since (epoch {row and row[0]}, ours is {self.epoch})"
+            raise StoreError(f"{self.paths.store_db} was not written: {self.broken}.")
+
+    def _roll_back(self) -> None:
+        if self._connection is not None and self._connection.in_transaction:
+            try:
+                self._connection.execute("ROLLBACK")
+            except sqlite3.Error as error:
+                self.broken = f"a transaction could not be rolled back ({error})"
+                self._may_mend = False
+
+    def _failed(self, error: sqlite3.Error) -> StoreError:
+        """Latch what SQLite reported and return the exception for it."""
+        name = getattr(error, "sqlite_errorname", "") or type(error).__name__
+        if "fills." in str(error):
+            return DuplicateFillError(f"{self.paths.store_db} has a fill with this trade id already ({error}).")
+        if "orders." in str(error):
+            return DuplicateOrderError(f"{self.paths.store_db} has an order with this id already ({error}).")
+        self.broken = f"{error} ({name})"
+        self._may_mend = name in ("SQLITE_FULL", "SQLITE_BUSY")
+        return StoreError(f"{self.paths.store_db} could not be written: {self.broken}; free the disk and halt.")
+
+    def _mark_anchor(self, ts_ms: int) -> None:
+        # The events are durable already: a failing anchor must stop the next record, not undo this one.
+        try:
+            self._anchor.write(self.seq, self._head, ts_ms)
+        except OSError as error:
+            self.broken = f"the anchor {self.paths.anchor} cannot be written ({error.strerror})"
+
+    def _close_files(self) -> None:
+        connection, self._connection = self._connection, None
+        try:
+            if connection is not None:
+                database.close_writer(connection)
+            self._anchor.close()
+        finally:
+            self._lock.release()
+
+
+def _fill_key(event: Filled) -> tuple[str, str, str, str]:
+    fill = event.fill
+    return fill.venue, fill.account, fill.instrument, fill.trade_id
+
+
+def _copied(books: Books) -> Books:
+    """Return books that can change without the originals: containers copied, frozen values shared."""
+    twin = copy.copy(books)
+    for field in fields(Books):
+        value = getattr(books, field.name)
+        if not (isinstance(value, int | str | Enum | None) or _is_frozen(value)):
+            setattr(twin, field.name, copy.copy(value))
+    return twin
+
+
+def _is_frozen(value: object) -> bool:
+    params = getattr(value, "__dataclass_params__", None)
+    return params is not None and params.frozen
+
+
+def _refuse_batch(genesis: Genesis | None, batch: bool) -> None:
+    if batch and (genesis is None or genesis.source_kind in _LIVE_DATA):
+        raise RefusedError("a store with live data is written row by row; batches are for replays and simulations.")
+
+
+def _refuse_mode(genesis: Genesis | None, mode: Mode | None) -> None:
+    if mode is None or genesis is None:
+        return
+    if genesis.mode is not mode:
+        raise RefusedError(f"this store is for {genesis.mode} trading and cannot be opened for {mode}; name another.")
+    if mode is Mode.LIVE and genesis.source_kind not in _LIVE_DATA:
+        raise RefusedError(f"this store holds {genesis.source_kind} data and can never be opened for LIVE.")
