@@ -11,6 +11,7 @@ from engine.clock import Clock
 from engine.domain.decision import DecisionDraft, Direction, Disposition, Outcome, describe_action
 from engine.domain.events import CycleDone, CycleHeld, CycleItem, Event
 from engine.domain.intent import Autonomy, Intent
+from engine.domain.risk import Verdict
 from engine.execution.router import Prepared, Router
 from engine.ids import cycle_id
 from engine.llm.client import InstrumentView, ModelAnswer, ModelRequest
@@ -188,6 +189,9 @@ def _remember(agent: RunningAgent, now_ms: int, done: CycleDone) -> None:
         agent.decisions["failed"] = agent.decisions.get("failed", 0) + 1
         agent.last, agent.last_ms = done.outcome.value, now_ms
     for item in done.items:
+        for check in item.checks:
+            if check.verdict is Verdict.REFUSE:
+                agent.refusals[check.code.value] = agent.refusals.get(check.code.value, 0) + 1
         agent.decisions[item.direction.value] = agent.decisions.get(item.direction.value, 0) + 1
         agent.last = describe_action(item.direction, item.current_qty, item.target_qty) + f" {item.disposition}"
         agent.last_ms = now_ms

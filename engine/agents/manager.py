@@ -11,7 +11,10 @@ from engine.market.indicators import Indicators
 
 @dataclass(slots=True)
 class RunningAgent:
-    """One agent in memory. last: its latest decision in words; failures: cycles failed in a row."""
+    """One agent in memory. last: its latest decision in words; failures: cycles failed in a row.
+
+    decisions: direction, or "failed", -> how many; refusals: code of the check -> how many.
+    """
 
     config: AgentConfig
     client: ModelClient
@@ -21,9 +24,8 @@ class RunningAgent:
     failures: int = 0
     last: str = ""
     last_ms: int | None = None
-    last_slot_ms: int = -1
-    busy: bool = False
     decisions: dict[str, int] = field(default_factory=dict)
+    refusals: dict[str, int] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

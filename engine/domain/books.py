@@ -11,6 +11,7 @@ from engine.domain.events import (
     AgentChanged,
     ApprovalAsked,
     ApprovalClosed,
+    BaselineReset,
     CycleDone,
     EngineStarted,
     EquityMarked,
@@ -50,11 +51,12 @@ class Baseline:
 
 @dataclass(slots=True)
 class Counters:
-    """Whole numbers that summaries and screens show."""
+    """Whole numbers that summaries and screens show. orders: protective ones included; intents: without them."""
 
     cycles: int = 0
     fills: int = 0
     orders: int = 0
+    intents: int = 0
     halts: int = 0
     incidents: int = 0
 
@@ -64,6 +66,7 @@ class Books:
     """Balances, positions, orders, approvals and trading state, in memory.
 
     closed_orders keeps the last few hundred, for late fills; older ones are in the store's tables.
+    funded: deposits less withdrawals, in account currency; profit is what equity has beyond it.
     state is HALTED until the journal says otherwise: absence of proof is "off" (R17).
     """
 
@@ -85,6 +88,7 @@ class Books:
     flatten_id: str = ""
     last_certificate: FlattenEnded | None = None
     baseline: Baseline = field(default_factory=Baseline)
+    funded: Decimal = ZERO
     count: Counters = field(default_factory=Counters)
     epoch: int = 0
     last_ts_ms: int = 0
@@ -141,6 +145,7 @@ class Books:
 
     def _funds(self, ts_ms: int, event: FundsMoved) -> tuple[Posting, ...]:
         base = self.baseline
+        self.funded += event.value
         base.start += event.value
         base.peak += event.value
         base.day_start += event.value
@@ -167,6 +172,8 @@ class Books:
             updated_ms=ts_ms,
         )
         self.count.orders += 1
+        if not event.role.is_protection:
+            self.count.intents += 1
         if event.role in (OrderRole.ENTRY, OrderRole.EXIT):
             for scope in (event.agent, ""):
                 self.trades_today[scope] = (ts_ms // DAY_MS, self.trades_on(scope, ts_ms) + 1)
@@ -253,6 +260,9 @@ class Books:
         base = self.baseline
         base.peak, base.day, base.day_start = event.peak, event.day, event.day_start
 
+    def _reset(self, ts_ms: int, event: BaselineReset) -> None:
+        self.baseline = Baseline(event.start, event.peak, event.day, event.day_start)
+
     def _flatten_started(self, ts_ms: int, event: FlattenStarted) -> None:
         self.flatten_id = event.flatten_id
 
@@ -278,6 +288,7 @@ _HANDLERS = {
     StateChanged: Books._state,
     AgentChanged: Books._agent,
     EquityMarked: Books._equity,
+    BaselineReset: Books._reset,
     FlattenStarted: Books._flatten_started,
     FlattenEnded: Books._flatten_ended,
     Incident: Books._incident,

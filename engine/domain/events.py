@@ -252,6 +252,17 @@ class EquityMarked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BaselineReset:
+    """A person resumed after a halt: the kill switch measures from these values on; in account currency."""
+
+    KIND: ClassVar[int] = 45
+    start: Decimal
+    peak: Decimal
+    day: int
+    day_start: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FlattenStarted:
     """A flatten began."""
 
@@ -309,6 +320,7 @@ Event = (
     | StateChanged
     | AgentChanged
     | EquityMarked
+    | BaselineReset
     | FlattenStarted
     | FlattenEnded
     | Incident

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from engine.clock import Clock
+from engine.domain.agent import EXTERNAL
 from engine.domain.events import Event, Incident, OrderIntended, OrdersUpdated
 from engine.domain.intent import Intent
-from engine.domain.order import Bracket, OrderRequest, OrderRole, OrderStatus, OrderType
+from engine.domain.order import Bracket, Fill, OrderRequest, OrderRole, OrderStatus, OrderType
 from engine.execution.accounting import events_of, overfilled
 from engine.execution.gateway import AmbiguousSendError, Gateway, OrderRejectedError
 from engine.execution.latch import SendLatch
@@ -55,7 +56,7 @@ class Router:
             limit_price=intent.limit_price,
             stop_price=intent.trigger_price,
             reduce_only=intent.reduce_only,
-            group=intent.agent,
+            group="" if intent.agent == EXTERNAL else intent.agent,
             bracket=bracket,
         )
         main = OrderIntended(
@@ -111,11 +112,14 @@ class Router:
         updates = self._gateway.drain()
         if not updates:
             return []
-        events = events_of(updates, self._books, self._journal.has_fill)
+        events = events_of(updates, self._books, self._is_booked)
         if events:
             self._journal.record(self._clock.now_ms(), *events)
             self.breach = self.breach or overfilled(self._books, events)
         return events
+
+    def _is_booked(self, fill: Fill) -> bool:
+        return self._journal.has_fill(fill.venue, fill.account, fill.instrument, fill.trade_id)
 
     def _settle(self, order_ids: tuple[str, ...], status: OrderStatus, reason: str) -> OrderStatus:
         known = tuple(i for i in order_ids if i in self._books.orders and self._books.orders[i].status is not status)

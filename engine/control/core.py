@@ -1,0 +1,287 @@
+"""The engine's core: one market event in, everything that follows from it done, in one fixed order.
+
+At an instant: fills of what rested before it, marks, the kill switch, the close of the candle, the slots that are due,
+agents in name order; their orders reach the venue after it (DESIGN section 10). Live data and recordings take this
+same path; only what drives it differs (R40).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from engine.agents.cycle import Desk, run_cycle
+from engine.agents.manager import RunningAgent
+from engine.clock import DAY_MS, HOUR_MS
+from engine.domain.agent import AgentStatus
+from engine.domain.events import ApprovalClosed, BaselineReset, EquityMarked, FlattenEnded, Incident, StateChanged
+from engine.domain.market import FeedEvent, FeedStatus, Instant, OrderBook, Quote, Source
+from engine.domain.money import ZERO, plain
+from engine.domain.policy import KillAction, Policy, TradingState
+from engine.execution.flatten import Flatten
+from engine.execution.latch import SendLatch
+from engine.execution.paper import PaperGateway
+from engine.execution.protection import uncovered
+from engine.risk.killswitch import KillSwitch, Trip, TwoSample
+from engine.triggers.schedule import SlotClock
+
+PROTECTION_DEADLINE_MS = 10_000
+
+
+class Core:
+    """Owns the order of things. Every method runs on the engine's own thread."""
+
+    def __init__(
+        self, desk: Desk, gateway: PaperGateway, latch: SendLatch, policy: Policy, agents: Iterable[RunningAgent],
+        source: Source, slots: SlotClock | None = None,
+    ) -> None:  # fmt: skip
+        self.desk = desk
+        self.journal = desk.journal
+        self.books = desk.journal.books
+        self.gateway = gateway
+        self.latch = latch
+        self.policy = policy
+        self.agents = {agent.name: agent for agent in sorted(agents, key=lambda one: one.name)}
+        self.source = source
+        self.slots = slots
+        self.kill = KillSwitch(policy.kill)
+        self.flatten: Flatten | None = None
+        self.feed_status: FeedStatus | None = None
+        self.equity: Decimal | None = None
+        self.peak = self.books.baseline.peak
+        self.max_drawdown_frac = ZERO
+        self.data_ms: int | None = None
+        self.curve: list[tuple[int, Decimal]] = []
+        self.previews: dict[str, Decimal | None] = {}
+        self._hour = -1
+        self._two = TwoSample()
+        self._naked_since: dict[tuple[str, str], int] = {}
+        self._on_candle = [a for a in self.agents.values() if a.config.schedule.every_candle]
+
+    @property
+    def shown_state(self) -> TradingState:
+        """The state a person must see: HALTED as soon as nothing can be sent, before it is on disk."""
+        return TradingState.HALTED if self.latch.halted else self.books.state
+
+    @property
+    def trader_status(self) -> AgentStatus:
+        """The trader is never paused; only the trading state stops a ticket."""
+        return AgentStatus.RUNNING
+
+    async def on_event(self, event: FeedEvent) -> None:
+        """Take one market event in."""
+        if isinstance(event, Instant):
+            await self.on_instant(event)
+        elif isinstance(event, Quote):
+            await self._on_quote(event)
+        elif isinstance(event, OrderBook):
+            self.gateway.on_book(event)
+            self.desk.router.pump()
+        elif isinstance(event, FeedStatus):
+            self.feed_status = event
+
+    async def on_instant(self, instant: Instant) -> None:
+        """Take in the candles that closed at an instant, in the order the module's docstring states."""
+        market, valuation = self.desk.market, self.desk.surroundings.valuation
+        if not instant.warm:
+            self.gateway.on_instant(instant)
+            if self.desk.router.pump():
+                self._after_fills(instant.ts_ms)
+        for candle in instant.candles:
+            valuation.mark(candle.instrument, market.on_candle(candle))
+        self.data_ms = instant.ts_ms
+        if instant.warm:
+            return
+        await self._watch(instant.ts_ms, confirmed=True)
+        await self._heartbeat_work(instant.ts_ms)
+        if self.books.state is not TradingState.HALTED and not self.latch.halted:
+            await self._run_due(instant)
+
+    async def on_heartbeat(self) -> None:
+        """Do what is due by the clock alone: expiries, interval slots, the halt file, a flatten under way."""
+        now_ms = self.desk.clock.now_ms()
+        if self.latch.file_exists and self.books.state is not TradingState.HALTED:
+            await self.halt("HALT file", "a HALT file was put into the store")
+        await self._heartbeat_work(now_ms)
+
+    async def halt(self, actor: str, reason: str, evidence: str = "") -> bool:
+        """Latch memory, then disk (R19). Returns False when trading was halted already; repeating is safe (U11)."""
+        self.latch.close()
+        if self.books.state is TradingState.HALTED:
+            return False
+        change = StateChanged(state=TradingState.HALTED, actor=actor, reason=reason, evidence=evidence)
+        self.journal.record(self.desk.clock.now_ms(), change)
+        return True
+
+    async def start_flatten(self, actor: str, reason: str) -> bool:
+        """Halt, then close everything; False when a flatten is under way already."""
+        await self.halt(actor, reason)
+        if self.flatten is not None:
+            return False
+        desk = self.desk
+        valuation = desk.surroundings.valuation
+        self.flatten = Flatten(desk.journal, desk.router, self.gateway, valuation, desk.clock, actor)
+        await self.flatten.begin()
+        await self._step_flatten()
+        return True
+
+    async def take_up(self, now_ms: int) -> None:
+        """Take up what a former run left: approvals it asked for expire, a flatten under way goes on."""
+        for approval_id in list(self.books.approvals):
+            closed = ApprovalClosed(approval_id=approval_id, answer="expired", actor="restart")
+            self.journal.record(now_ms, closed)
+        if self.books.flatten_id:
+            self.flatten = Flatten(
+                self.journal, self.desk.router, self.gateway, self.desk.surroundings.valuation, self.desk.clock,
+                "restart", flatten_id=self.books.flatten_id, started_ms=now_ms,
+            )  # fmt: skip
+        self.peak = self.books.baseline.peak
+
+    async def approve_all(self, actor: str) -> None:
+        """Approve whatever waits, journaled as such: a replay's stand-in for a person (DESIGN section 10)."""
+        for approval_id in list(self.desk.approvals.waiting):
+            waiting = self.desk.approvals.take(approval_id)
+            if waiting is not None:
+                prepared = self.desk.router.prepare(waiting.intent)
+                closed = ApprovalClosed(approval_id=approval_id, answer="approved", actor=actor)
+                self.journal.record(self.desk.clock.now_ms(), closed, *prepared.events)
+                await self.desk.router.send(prepared)
+
+    def rebase(self) -> None:
+        """Let the kill switch measure from the present equity on; a person resumed and said why (R17).
+
+        Without it a tripped rule would trip again with the next price. Fills, fees and profit stay as they are.
+        """
+        if self.equity is None:
+            return
+        now_ms = self.desk.clock.now_ms()
+        moved = BaselineReset(start=self.equity, peak=self.equity, day=now_ms // DAY_MS, day_start=self.equity)
+        self.journal.record(now_ms, moved)
+        self.peak = self.equity
+
+    async def end_of_data(self) -> None:
+        """Settle what needs a further price that will not come: a flatten under way names its residual."""
+        if self.flatten is not None:
+            await self.flatten.give_up("the recording ended before the next tradable price")
+            self.flatten = None
+
+    async def _on_quote(self, quote: Quote) -> None:
+        mark = self.desk.market.on_quote(quote)
+        if mark is None:
+            return
+        self.desk.surroundings.valuation.mark(quote.instrument, mark)
+        self.data_ms = quote.received_ms
+        self.gateway.on_quote(quote)
+        if self.desk.router.pump():
+            self._after_fills(self.desk.clock.now_ms())
+        await self._watch(self.desk.clock.now_ms(), confirmed=False, instrument=quote.instrument)
+        await self._step_flatten()
+
+    async def _heartbeat_work(self, now_ms: int) -> None:
+        self._expire(now_ms)
+        if self.flatten is not None:
+            await self._step_flatten()
+        if self._naked_since:
+            self._check_protection(now_ms)
+        if self.slots is not None and self.books.state is not TradingState.HALTED:
+            for name in self.slots.due(now_ms):
+                agent = self.agents[name]
+                ready = [key for key in agent.config.instruments if self._is_warm(key, agent)]
+                await self._run(agent, "interval", ready)
+
+    async def _run_due(self, instant: Instant) -> None:
+        """Run the agents whose timeframe closed with this instant, in name order (R28: a slot once)."""
+        market = self.desk.market
+        for agent in self._on_candle:
+            timeframe, mine = agent.config.timeframe_ms, agent.config.instruments
+            closed = [c.instrument for c in instant.candles if c.instrument in mine]
+            if closed:
+                closed = [key for key in closed if market.closed_at(key, timeframe) == instant.ts_ms]
+            if closed:
+                await self._run(agent, "candle", closed)
+
+    async def _run(self, agent: RunningAgent, trigger: str, instruments: list[str]) -> None:
+        if self.books.agent_status.get(agent.config.name) is not AgentStatus.RUNNING or not instruments:
+            return
+        await run_cycle(self.desk, agent, trigger, instruments)
+        if self.desk.router.breach and self.books.state is not TradingState.HALTED:
+            await self.halt("ledger", self.desk.router.breach)
+
+    async def _watch(self, now_ms: int, *, confirmed: bool, instrument: str = "") -> None:
+        """Value the account and ask the kill switch; an exception in it is HALTED (R18)."""
+        base = self.books.baseline
+        try:
+            equity = self.desk.surroundings.equity()
+            self._keep_baselines(now_ms, equity)
+            trip = self.kill.evaluate(equity, base.start, self.peak, base.day_start)
+        except Exception as error:
+            await self.halt("kill-switch", f"the kill switch failed: {error!r}")
+            return
+        if self._two.confirm(trip, confirmed, instrument) and trip is not None:
+            await self._trip(trip)
+
+    def _keep_baselines(self, now_ms: int, equity: Decimal | None) -> None:
+        """Move peak and day; journal them hourly, at a new day, and when the peak rose by a tenth of the limit."""
+        self.equity = equity
+        if equity is None:
+            return
+        base = self.books.baseline
+        if equity > self.peak:
+            self.peak = equity
+        elif equity < self.peak:
+            drawdown = (self.peak - equity) / self.peak
+            if drawdown > self.max_drawdown_frac:
+                self.max_drawdown_frac = drawdown
+        hour = now_ms // HOUR_MS
+        step = self.policy.kill.drawdown_frac / 10
+        if hour == self._hour and self.peak <= base.peak * (1 + step):
+            return
+        self._hour = hour
+        day = now_ms // DAY_MS
+        day_start = equity if day != base.day else base.day_start
+        self.journal.record(now_ms, EquityMarked(equity=equity, peak=self.peak, day=day, day_start=day_start))
+        self._plot(now_ms, equity)
+
+    def _plot(self, now_ms: int, equity: Decimal) -> None:
+        self.curve.append((now_ms, equity))
+        if len(self.curve) > 480:  # twice what the widest pane draws: thin the older half, keep the newest points
+            self.curve = self.curve[:240:2] + self.curve[240:]
+
+    async def _trip(self, trip: Trip) -> None:
+        if self.books.state is TradingState.HALTED:
+            return
+        reason = f"kill switch: {trip.sentence}"
+        await self.halt("kill-switch", reason, f"{trip.evidence};source={self.source.label}")
+        if self.policy.kill.action is KillAction.HALT_AND_FLATTEN:
+            await self.start_flatten("kill-switch", reason)
+
+    async def _step_flatten(self) -> FlattenEnded | None:
+        if self.flatten is None:
+            return None
+        ended = await self.flatten.step()
+        if ended is not None:
+            self.flatten = None
+        return ended
+
+    def _expire(self, now_ms: int) -> None:
+        for waiting in self.desk.approvals.expired(now_ms):
+            self.desk.approvals.take(waiting.intent.intent_id)
+            closed = ApprovalClosed(approval_id=waiting.intent.intent_id, answer="expired", actor="clock")
+            self.journal.record(now_ms, closed)
+
+    def _after_fills(self, now_ms: int) -> None:
+        """Note which positions lack protection since when; the check itself waits for the deadline (R16)."""
+        naked = {(p.agent, p.instrument) for p in uncovered(self.books, (a.config for a in self.agents.values()))}
+        self._naked_since = {key: self._naked_since.get(key, now_ms) for key in naked}
+
+    def _check_protection(self, now_ms: int) -> None:
+        self._after_fills(now_ms)
+        for (agent, instrument), since_ms in list(self._naked_since.items()):
+            if since_ms >= 0 and now_ms - since_ms >= PROTECTION_DEADLINE_MS:
+                qty = plain(self.books.position(agent, instrument).qty)
+                text = f"{agent} holds {qty} {instrument} without a resting stop for its whole quantity"
+                self.journal.record(now_ms, Incident(code="UNPROTECTED", text=text))
+                self._naked_since[(agent, instrument)] = -1
+
+    def _is_warm(self, instrument: str, agent: RunningAgent) -> bool:
+        return self.desk.market.closed_at(instrument, agent.config.timeframe_ms) is not None

@@ -1,0 +1,134 @@
+"""Drive the core: from a feed, at the feed's pace, on the engine's own thread and loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from engine.api import Command, EventBatch, Reply, Snapshot
+from engine.clock import Clock, ManualClock
+from engine.control import views
+from engine.control.core import Core
+from engine.control.handlers import Handlers
+from engine.control.stream import Stream
+from engine.domain.market import FeedEvent, Instant
+from engine.market.feed import Feed
+
+SLICE_MS = 2.0
+"""A feed that never waits gives way to commands this often: what F8 may wait behind."""
+SNAPSHOT_EVERY_MS = 100.0
+HEARTBEAT_MS = 250.0
+
+
+class Engine:
+    """A core, its feed and its drivers. wall: the machine's clock; the core's own may be virtual."""
+
+    def __init__(self, core: Core, feed: Feed | None, handlers: Handlers, stream: Stream, wall: Clock) -> None:
+        self.core = core
+        self.feed = feed
+        self.handlers = handlers
+        self.stream = stream
+        self.wall = wall
+        self.finished = False
+        self.latest: Snapshot | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self._stop = asyncio.Event()
+        self.wanted = True
+
+    async def run(self, on_ready: Callable[[], None] | None = None) -> None:
+        """Run until asked to stop; a recording that ends leaves the engine serving. Leaving never trades (R15)."""
+        self.loop = asyncio.get_running_loop()
+        self.refresh()
+        if on_ready is not None:
+            on_ready()
+        tasks = [asyncio.create_task(self._snapshots()), asyncio.create_task(self._heartbeats())]
+        try:
+            await self._drive()
+            self.finished = True
+            await self._stop.wait()
+        finally:
+            for task in tasks:
+                task.cancel()
+            for task in tasks:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+            self.refresh()
+
+    def request_stop(self) -> None:
+        """Ask the engine to stop after the event in hand; safe from any thread."""
+        if self.loop is not None:
+            self.loop.call_soon_threadsafe(self._stop.set)
+
+    def refresh(self) -> None:
+        """Build the snapshot that readers get."""
+        progress = getattr(self.feed, "progress", None)  # a recording has an end, a market has none
+        self.latest = views.snapshot(
+            self.core, mono_ms=self.wall.mono_ms(), progress=progress, finished=self.finished
+        )
+
+    async def _drive(self) -> None:
+        if self.feed is None:
+            return
+        virtual = self.core.desk.clock if isinstance(self.core.desk.clock, ManualClock) else None
+        slice_end = self.wall.mono_ms() + SLICE_MS
+        async for event in self.feed.events():
+            if virtual is not None and isinstance(event, Instant):
+                virtual.set_ms(event.ts_ms)
+            await self._take(event)
+            if self.wall.mono_ms() >= slice_end:
+                await asyncio.sleep(0)
+                slice_end = self.wall.mono_ms() + SLICE_MS
+            if self._stop.is_set():
+                return
+        await self.core.end_of_data()
+
+    async def _take(self, event: FeedEvent) -> None:
+        """One event; whatever fails in it halts trading and is said, and the next event is taken all the same (P37)."""
+        try:
+            await self.core.on_event(event)
+        except Exception as error:
+            await self.core.halt("engine", f"an event could not be processed: {error!r}"[:300])
+
+    async def _snapshots(self) -> None:
+        while True:
+            if self.wanted:
+                self.wanted = False
+                self.refresh()
+            await self.wall.sleep_ms(SNAPSHOT_EVERY_MS)
+
+    async def _heartbeats(self) -> None:
+        while True:
+            await self.wall.sleep_ms(HEARTBEAT_MS)
+            await self.core.on_heartbeat()
+
+
+class InProcessClient:
+    """EngineClient for a user interface in the same process, on another thread."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def snapshot(self) -> Snapshot:
+        """Return the newest snapshot and ask for a fresher one."""
+        engine = self._engine
+        engine.wanted = True
+        if engine.latest is None:
+            raise RuntimeError("the engine has not started")
+        return engine.latest
+
+    async def events(self, since: int) -> EventBatch:
+        """Return stream lines after a journal seq."""
+        return self._engine.stream.after(since)
+
+    async def send(self, command: Command) -> Reply:
+        """Carry a command out on the engine's thread."""
+        loop = self._engine.loop
+        if loop is None or loop.is_closed():
+            return Reply(ok=False, text="The engine has stopped.")
+        future = asyncio.run_coroutine_threadsafe(self._engine.handlers.handle(command), loop)
+        return await asyncio.wrap_future(future)
+
+    def halt_now(self) -> None:
+        """Latch HALTED in memory at once, from any thread."""
+        self._engine.core.latch.close()

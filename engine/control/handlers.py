@@ -1,0 +1,180 @@
+"""What a person can make the engine do: one handler a command, each with one answer (R33)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from engine.api import (
+    AgentControl,
+    Approve,
+    CancelAll,
+    Command,
+    Flatten,
+    Halt,
+    PreviewTicket,
+    Query,
+    Reject,
+    Reply,
+    Resume,
+    SubmitTicket,
+)
+from engine.control import tickets
+from engine.control.core import Core
+from engine.domain.agent import AgentStatus
+from engine.domain.events import AgentChanged, ApprovalClosed, StateChanged
+from engine.domain.money import plain
+from engine.domain.policy import TradingState
+from engine.errors import QuarterdeckError, RefusedError
+from engine.risk.approvals import Waiting, drift_refusal
+from engine.risk.gate import judge
+
+Reader = Callable[[str, dict[str, str]], Awaitable[Any]]
+"""Answers a Query by name and arguments with rows; the store's, or a status made from the core."""
+
+AGENT_ACTIONS = {
+    "start": AgentStatus.RUNNING,
+    "resume": AgentStatus.RUNNING,
+    "pause": AgentStatus.PAUSED,
+    "stop": AgentStatus.STOPPED,
+}
+
+
+class Handlers:
+    """Carries commands out on the engine's thread. A refusal is a Reply, never an exception."""
+
+    def __init__(self, core: Core, read: Reader) -> None:
+        self._core = core
+        self._read = read
+        self._by_type: dict[type, Callable[[Any], Awaitable[Reply]]] = {
+            Halt: self._halt,
+            Resume: self._resume,
+            CancelAll: self._cancel_all,
+            Flatten: self._flatten,
+            Approve: self._approve,
+            Reject: self._reject,
+            AgentControl: self._agent,
+            PreviewTicket: self._preview,
+            SubmitTicket: self._submit,
+            Query: self._query,
+        }
+
+    async def handle(self, command: Command) -> Reply:
+        """Carry a command out and answer it."""
+        try:
+            return await self._by_type[type(command)](command)
+        except QuarterdeckError as error:
+            return Reply(ok=False, text=str(error))
+
+    async def _halt(self, command: Halt) -> Reply:
+        newly = await self._core.halt(command.actor, command.reason)
+        text = "HALTED: nothing that adds exposure can leave." if newly else "HALTED already."
+        return Reply(ok=True, text=text, data={"trading_state": TradingState.HALTED.value})
+
+    async def _resume(self, command: Resume) -> Reply:
+        core, reason = self._core, command.reason.strip()
+        if not reason:
+            raise RefusedError("Not resumed: write a reason, it goes into the journal.")
+        if core.latch.file_exists:
+            raise RefusedError("Not resumed: a HALT file is in the store; remove it first.")
+        if core.flatten is not None:
+            raise RefusedError("Not resumed: a flatten is under way; wait for its certificate.")
+        if core.books.state is TradingState.ACTIVE:
+            return Reply(ok=True, text="ACTIVE already.", data={"trading_state": TradingState.ACTIVE.value})
+        core.rebase()
+        change = StateChanged(state=TradingState.ACTIVE, actor=command.actor, reason=reason)
+        core.journal.record(core.desk.clock.now_ms(), change)
+        core.latch.open()
+        text = "ACTIVE: agents may trade again; the kill switch measures from today's equity on."
+        return Reply(ok=True, text=text, data={"trading_state": TradingState.ACTIVE.value})
+
+    async def _cancel_all(self, command: CancelAll) -> Reply:
+        orders = self._core.books.orders.values()
+        ids = [o.client_order_id for o in orders if command.include_protection or not o.role.is_protection]
+        still = await self._core.desk.router.cancel(ids)
+        text = f"Canceled {len(ids) - len(still)} of {len(ids)} working orders."
+        if not command.include_protection:
+            text += " Protective stops and targets stay."
+        data = {"asked": len(ids), "still_working": still}
+        return Reply(ok=not still, text=text, data=data)
+
+    async def _flatten(self, command: Flatten) -> Reply:
+        core = self._core
+        started = await core.start_flatten(command.actor, f"flatten asked for by {command.actor}")
+        certificate = core.books.last_certificate
+        if core.flatten is None and started and certificate is not None:
+            word = "Flat" if certificate.flat else "NOT flat"
+            return Reply(ok=certificate.flat, text=f"{word} by certificate {certificate.flatten_id}.")
+        text = "Flatten started: HALTED, orders canceled, closing orders sent; the certificate follows."
+        return Reply(ok=True, text=text if started else "A flatten is under way already.")
+
+    async def _approve(self, command: Approve) -> Reply:
+        core = self._core
+        waiting = core.desk.approvals.waiting.get(command.approval_id)
+        if waiting is None:
+            raise RefusedError(f"{command.approval_id} is not waiting: it was answered already, or has expired.")
+        if command.code.strip().upper() != waiting.code:
+            raise RefusedError("That is not the code on the card; nothing was approved.")
+        core.desk.approvals.take(command.approval_id)
+        now_ms = core.desk.clock.now_ms()
+        refusal = self._recheck(waiting, now_ms)
+        if refusal:
+            closed = ApprovalClosed(
+                approval_id=command.approval_id, answer="refused", actor=command.actor, note=refusal[:300]
+            )
+            core.journal.record(now_ms, closed)
+            raise RefusedError(f"Approved too late: {refusal}.")
+        prepared = core.desk.router.prepare(waiting.intent)
+        closed = ApprovalClosed(approval_id=command.approval_id, answer="approved", actor=command.actor)
+        core.journal.record(now_ms, closed, *prepared.events)
+        status = await core.desk.router.send(prepared)
+        intent = waiting.intent
+        return Reply(ok=True, text=f"Approved: {intent.side} {plain(intent.qty)} {intent.instrument}: {status}.")
+
+    def _recheck(self, waiting: Waiting, now_ms: int) -> str:
+        """Check expiry, price drift and risk once more, at the moment of use (S10)."""
+        core, intent = self._core, waiting.intent
+        if now_ms >= waiting.expires_ms:
+            return "it had expired"
+        price = core.desk.surroundings.valuation.price(intent.instrument)
+        drift = drift_refusal(intent, price, core.policy.limits.decision_drift_frac)
+        if drift:
+            return drift
+        situation = core.desk.surroundings.gather(waiting.agent, waiting.draft, intent.intent_id, now_ms)
+        ruling = judge(situation, intent.cycle_id, intent.intent_id)
+        if ruling.assessment.refused:
+            return ruling.assessment.refused.sentence
+        allowed = ruling.intent.qty if ruling.intent and ruling.intent.side is intent.side else None
+        if allowed is None or allowed < intent.qty:
+            return f"the guardrails now allow {plain(allowed) if allowed else 'nothing'}, not {plain(intent.qty)}"
+        return ""
+
+    async def _reject(self, command: Reject) -> Reply:
+        if self._core.desk.approvals.take(command.approval_id) is None:
+            raise RefusedError(f"{command.approval_id} is not waiting: it was answered already, or has expired.")
+        closed = ApprovalClosed(
+            approval_id=command.approval_id, answer="rejected", actor=command.actor, note=command.note[:300]
+        )
+        self._core.journal.record(self._core.desk.clock.now_ms(), closed)
+        return Reply(ok=True, text="Rejected; nothing was sent.")
+
+    async def _agent(self, command: AgentControl) -> Reply:
+        core, status = self._core, AGENT_ACTIONS.get(command.action)
+        if status is None:
+            raise RefusedError(f"No action {command.action!r}; there are start, pause, resume and stop.")
+        if command.agent not in core.agents:
+            raise RefusedError(f"No agent {command.agent!r}; there are: {', '.join(core.agents) or 'none'}.")
+        if core.books.agent_status.get(command.agent) is not status:
+            change = AgentChanged(agent=command.agent, status=status, actor=command.actor, reason=command.reason)
+            core.journal.record(core.desk.clock.now_ms(), change)
+        return Reply(ok=True, text=f"{command.agent} is {status.value}.", data={"agent": command.agent})
+
+    async def _preview(self, command: PreviewTicket) -> Reply:
+        shown = tickets.preview(self._core, command.ticket)
+        return Reply(ok=True, text="Refused." if shown.refused else "Passes.", data=shown)
+
+    async def _submit(self, command: SubmitTicket) -> Reply:
+        return Reply(ok=True, text=await tickets.submit(self._core, command.ticket, command.preview_id))
+
+    async def _query(self, command: Query) -> Reply:
+        return Reply(ok=True, text="", data=await self._read(command.name, dict(command.args)))

@@ -1,0 +1,111 @@
+"""The control socket: the engine that holds the lock takes commands of the same user on it (DESIGN section 4)."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.api import Command, Reply
+from engine.control.engine import Engine
+from engine.control.wire import pack_command, to_json, unpack_command
+from engine.errors import StoreLockedError, UsageError
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+BODY_MAX_BYTES = 65_536
+PEERCRED = struct.Struct("3i")
+
+
+class ControlServer:
+    """Serves one engine on a Unix socket of mode 0600; other users are refused by their uid (W21)."""
+
+    def __init__(self, engine: Engine, path: Path) -> None:
+        self._engine = engine
+        self._path = path
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        """Listen; a socket file that a killed engine left behind is replaced, since we hold the lock."""
+        from aiohttp import web  # 0.2 s, after the first paint
+
+        app = web.Application(client_max_size=BODY_MAX_BYTES)
+        app.router.add_post("/v1/command", self._command)
+        app.router.add_get("/v1/snapshot", self._snapshot)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        await self._runner.setup()
+        self._path.unlink(missing_ok=True)
+        before = os.umask(0o177)
+        try:
+            await web.UnixSite(self._runner, str(self._path)).start()
+        finally:
+            os.umask(before)
+
+    async def stop(self) -> None:
+        """Stop listening and remove the socket file."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._path.unlink(missing_ok=True)
+
+    async def _command(self, request: web.Request) -> web.Response:
+        from aiohttp import web  # loaded by start()
+
+        if not _same_user(request):
+            return web.json_response({"ok": False, "text": "Another user's engine."}, status=403)
+        try:
+            command = unpack_command(await request.json())
+        except (UsageError, ValueError) as error:
+            return web.json_response({"ok": False, "text": str(error)}, status=400)
+        return web.json_response(to_json(await self._engine.handlers.handle(command)))
+
+    async def _snapshot(self, request: web.Request) -> web.Response:
+        from aiohttp import web  # loaded by start()
+
+        if not _same_user(request):
+            return web.json_response({"ok": False, "text": "Another user's engine."}, status=403)
+        self._engine.refresh()
+        return web.json_response(to_json(self._engine.latest))
+
+
+def _same_user(request: web.Request) -> bool:
+    transport = request.transport
+    sock = transport.get_extra_info("socket") if transport is not None else None
+    if sock is None or not hasattr(socket, "SO_PEERCRED"):
+        return sock is not None  # where the kernel does not tell, the file's mode 0600 guards it
+    creds = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEERCRED.size)
+    return PEERCRED.unpack(creds)[1] == os.getuid()
+
+
+def send_over(path: Path, command: Command, timeout_s: float) -> Reply:
+    """Send a command to the engine that serves a socket; StoreLockedError when it does not answer in time."""
+    answer = _request(path, "POST", "/v1/command", pack_command(command), timeout_s)
+    return Reply(ok=bool(answer.get("ok")), text=str(answer.get("text", "")), data=answer.get("data"))
+
+
+def snapshot_over(path: Path, timeout_s: float) -> dict[str, Any]:
+    """Fetch the engine's snapshot as a plain object."""
+    return _request(path, "GET", "/v1/snapshot", None, timeout_s)
+
+
+def _request(path: Path, method: str, target: str, body: Any, timeout_s: float) -> dict[str, Any]:
+    import http.client  # only a command from a second shell needs it
+
+    connection = http.client.HTTPConnection("localhost", timeout=timeout_s)
+    try:
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.settimeout(timeout_s)
+        connection.sock.connect(str(path))
+        headers = {"Content-Type": "application/json"}
+        connection.request(method, target, json.dumps(body) if body is not None else None, headers)
+        return json.loads(connection.getresponse().read())
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise StoreLockedError(
+            f"The engine that owns {path.parent} does not answer on {path.name} within {timeout_s:g} s "
+            f"({type(error).__name__}); nothing leaves while a file named HALT lies there."
+        ) from None
+    finally:
+        connection.close()

@@ -1,0 +1,179 @@
+"""What the journal tells a user interface: one line an event, in a bounded ring that knows what it has dropped."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+from engine.api import EventBatch, StreamLine
+from engine.domain.decision import describe_action
+from engine.domain.events import (
+    AgentChanged,
+    ApprovalAsked,
+    ApprovalClosed,
+    CycleDone,
+    Filled,
+    FlattenEnded,
+    FlattenStarted,
+    FundsMoved,
+    Incident,
+    OrderIntended,
+    OrdersUpdated,
+    Recorded,
+    StateChanged,
+)
+from engine.domain.money import plain
+from engine.domain.order import OrderStatus
+from engine.domain.risk import Verdict
+
+LINES_KEPT = 2_000
+
+
+class Stream:
+    """The journal's publisher. Holds are not lines: the agents' pane shows them, latest wins."""
+
+    def __init__(self) -> None:
+        self._lines: deque[StreamLine] = deque()
+        self._dropped_seq = 0
+        self.seq = 0
+
+    def publish(self, recorded: Iterable[Recorded]) -> None:
+        """Take in what was just committed."""
+        for row in recorded:
+            self.seq = row.seq
+            for line in lines_of(row):
+                self._keep(line)
+
+    def after(self, since: int) -> EventBatch:
+        """Return the lines after a journal seq; gap says that some between are gone."""
+        lines = list(self._lines)  # a copy: the ring is filled by the engine's thread
+        newer = tuple(line for line in lines if line.seq > since)
+        return EventBatch(lines=newer, upto_seq=self.seq, gap=since < self._dropped_seq)
+
+    def _keep(self, line: StreamLine) -> None:
+        self._lines.append(line)
+        if len(self._lines) > LINES_KEPT:
+            self._dropped_seq = self._lines.popleft().seq
+
+
+def lines_of(row: Recorded) -> Iterator[StreamLine]:
+    """Write an event as the stream shows it; most events that are not decisions are one line, holds are none."""
+    maker = _MAKERS.get(type(row.event))
+    if maker is not None:
+        yield from maker(row, row.event)
+
+
+def _line(row: Recorded, kind: str, **texts: object) -> StreamLine:
+    fields = {"agent": "", "instrument": "", "action": "", "confidence": None, "outcome": "", "why": "", "cycle_id": ""}
+    return StreamLine(seq=row.seq, ts_ms=row.ts_ms, kind=kind, **{**fields, **texts})  # type: ignore[arg-type]
+
+
+def _cycle(row: Recorded, event: CycleDone) -> Iterator[StreamLine]:
+    if not event.items:
+        why, cycle = event.detail, event.cycle_id
+        yield _line(row, "decision", agent=event.agent, outcome=event.outcome.value, why=why, cycle_id=cycle)
+    for item in event.items:
+        refused = next((c.sentence for c in item.checks if c.verdict is Verdict.REFUSE), "")
+        yield _line(
+            row,
+            "decision",
+            agent=event.agent,
+            instrument=item.instrument,
+            action=describe_action(item.direction, item.current_qty, item.target_qty),
+            confidence=item.confidence,
+            outcome=item.disposition.value,
+            why=refused or item.rationale,
+            cycle_id=event.cycle_id,
+        )
+
+
+def _intended(row: Recorded, event: OrderIntended) -> Iterator[StreamLine]:
+    if event.role.is_protection:
+        return
+    yield _line(
+        row,
+        "order",
+        agent=event.agent,
+        instrument=event.instrument,
+        action=f"{event.side} {plain(event.qty)} {event.order_type}",
+        outcome=event.role.value,
+        cycle_id=event.cycle_id,
+    )
+
+
+def _updated(row: Recorded, event: OrdersUpdated) -> Iterator[StreamLine]:
+    if event.status in (OrderStatus.REJECTED, OrderStatus.UNKNOWN, OrderStatus.NOT_SENT):
+        yield _line(row, "order", action=event.client_order_ids[0], outcome=event.status.value, why=event.reason)
+
+
+def _filled(row: Recorded, event: Filled) -> Iterator[StreamLine]:
+    fill = event.fill
+    yield _line(
+        row,
+        "fill",
+        agent=event.agent,
+        instrument=fill.instrument,
+        action=f"{fill.side} {plain(fill.qty)} @ {plain(fill.price)}",
+        outcome="FILLED" if not event.role.is_protection else f"{event.role} HIT",
+        why=f"fee {plain(fill.fee)} {fill.fee_asset}" if fill.fee else "",
+    )
+
+
+def _asked(row: Recorded, event: ApprovalAsked) -> Iterator[StreamLine]:
+    yield _line(
+        row,
+        "approval",
+        agent=event.agent,
+        instrument=event.instrument,
+        action=f"{event.side} {plain(event.qty)} {event.order_type}",
+        outcome="WAITING",
+        why="waits for your approval",
+        cycle_id=event.cycle_id,
+    )
+
+
+def _answered(row: Recorded, event: ApprovalClosed) -> Iterator[StreamLine]:
+    yield _line(row, "approval", action=event.approval_id, outcome=event.answer.upper(), why=event.note)
+
+
+def _state(row: Recorded, event: StateChanged) -> Iterator[StreamLine]:
+    yield _line(row, "state", agent=event.actor, outcome=event.state.value, why=event.reason)
+
+
+def _agent(row: Recorded, event: AgentChanged) -> Iterator[StreamLine]:
+    yield _line(row, "agent", agent=event.agent, outcome=event.status.value, why=event.reason or f"by {event.actor}")
+
+
+def _flatten_started(row: Recorded, event: FlattenStarted) -> Iterator[StreamLine]:
+    yield _line(row, "flatten", agent=event.actor, outcome="STARTED", why=event.flatten_id)
+
+
+def _flatten_ended(row: Recorded, event: FlattenEnded) -> Iterator[StreamLine]:
+    left = "; ".join(f"{line.instrument} {plain(line.end_qty)} {line.reason}" for line in event.lines if line.end_qty)
+    outcome = "CERTIFIED FLAT" if event.flat else "NOT FLAT"
+    yield _line(row, "flatten", outcome=outcome, why=left or f"the venue shows zero after {event.took_ms / 1000:g} s")
+
+
+def _funds(row: Recorded, event: FundsMoved) -> Iterator[StreamLine]:
+    yield _line(row, "funds", action=f"{plain(event.amount)} {event.asset}", outcome="BOOKED", why=event.reason)
+
+
+def _incident(row: Recorded, event: Incident) -> Iterator[StreamLine]:
+    yield _line(row, "incident", outcome=event.code, why=event.text)
+
+
+_MAKERS = {
+    CycleDone: _cycle,
+    OrderIntended: _intended,
+    OrdersUpdated: _updated,
+    Filled: _filled,
+    ApprovalAsked: _asked,
+    ApprovalClosed: _answered,
+    StateChanged: _state,
+    AgentChanged: _agent,
+    FlattenStarted: _flatten_started,
+    FlattenEnded: _flatten_ended,
+    FundsMoved: _funds,
+    Incident: _incident,
+}
+

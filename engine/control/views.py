@@ -1,0 +1,225 @@
+"""Build what a user interface sees from the engine's state: values only, nothing that can be changed."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from engine.agents.manager import RunningAgent
+from engine.api import (
+    AgentView,
+    ApprovalView,
+    BudgetView,
+    CertificateView,
+    KillGauge,
+    MarketView,
+    OrderView,
+    PositionView,
+    Snapshot,
+)
+from engine.control.core import Core
+from engine.domain.agent import AgentStatus
+from engine.domain.intent import Mode
+from engine.domain.market import SourceKind
+from engine.domain.money import ZERO, signed_frac
+from engine.domain.order import Order, OrderRole, Side
+from engine.domain.portfolio import Position
+from engine.risk.approvals import Waiting
+
+CLOSES_SHOWN = 120
+
+
+def snapshot(core: Core, *, mono_ms: float, progress: float | None, finished: bool) -> Snapshot:
+    """Return everything the console shows, as of now on the engine's clock."""
+    books, clock = core.books, core.desk.clock
+    now_ms, base, equity = clock.now_ms(), books.baseline, core.equity
+    positions = tuple(_position(core, p, now_ms) for p in sorted(books.open_positions(), key=_by_name))
+    unrealized = [p.unrealized for p in positions if p.unrealized is not None]
+    genesis, status = books.genesis, core.feed_status
+    return Snapshot(
+        seq=core.journal.seq,
+        now_ms=now_ms,
+        built_mono_ms=mono_ms,
+        mode=genesis.mode if genesis else Mode.PAPER,
+        source_kind=core.source.kind,
+        source_label=core.source.label,
+        source_name=core.source.name,
+        feed_text=status.text if status else "",
+        connected=status.connected if status else core.source.kind is not SourceKind.LIVE,
+        state=core.shown_state,
+        state_reason=books.state_reason,
+        state_actor=books.state_actor,
+        state_since_ms=books.state_since_ms,
+        currency=core.policy.account_currency,
+        equity=equity,
+        equity_start=books.funded,
+        equity_peak=core.peak,
+        day_start=base.day_start,
+        day_pnl=None if equity is None else equity - (base.day_start or base.start),
+        realized=books.realized(),
+        unrealized=sum(unrealized, ZERO) if len(unrealized) == len(positions) else None,
+        fees=dict(books.fees),
+        balances=dict(books.balances),
+        data_age_ms=None if core.data_ms is None else max(0, now_ms - core.data_ms),
+        positions=positions,
+        orders=tuple(_order(o, now_ms) for o in books.orders.values()),
+        approvals=tuple(_approval(core, w, now_ms) for w in core.desk.approvals.waiting.values()),
+        kill=_gauges(core),
+        budget=_budget(core),
+        agents=tuple(_agent(core, agent, now_ms) for agent in core.agents.values()),
+        markets=tuple(_market(core, key, now_ms) for key in sorted(books.instruments)),
+        equity_curve=(*core.curve, (now_ms, equity)) if equity is not None else tuple(core.curve),
+        certificate=_certificate(core),
+        flattening=core.flatten is not None,
+        incidents=books.count.incidents,
+        counts={"cycles": sum(a.cycles for a in core.agents.values()), "fills": books.count.fills,
+                "orders": books.count.orders, "halts": books.count.halts},
+        progress=progress,
+        finished=finished,
+    )  # fmt: skip
+
+
+def _by_name(position: Position) -> tuple[str, str]:
+    return position.instrument, position.agent
+
+
+def _position(core: Core, position: Position, now_ms: int) -> PositionView:
+    mark = core.desk.surroundings.valuation.marks.get(position.instrument)
+    working = core.books.working(position.agent, position.instrument)
+    stop = next((o.stop_price for o in working if o.role is OrderRole.STOP), None)
+    target = next((o.limit_price for o in working if o.role is OrderRole.TARGET), None)
+    return PositionView(
+        agent=position.agent,
+        instrument=position.instrument,
+        qty=position.qty,
+        average_price=position.average_price or ZERO,
+        mark=mark.price if mark else None,
+        mark_age_ms=max(0, now_ms - mark.ts_ms) if mark else None,
+        unrealized=position.unrealized(mark.price) if mark else None,
+        realized=position.realized,
+        stop_price=stop,
+        target_price=target,
+        source=mark.source.label if mark else "",
+    )
+
+
+def _order(order: Order, now_ms: int) -> OrderView:
+    return OrderView(
+        client_order_id=order.client_order_id,
+        cycle_id=order.cycle_id,
+        agent=order.agent,
+        instrument=order.instrument,
+        role=order.role,
+        side=order.side,
+        order_type=order.order_type,
+        qty=order.qty,
+        filled_qty=order.filled_qty,
+        limit_price=order.limit_price,
+        stop_price=order.stop_price,
+        status=order.status,
+        age_ms=max(0, now_ms - order.created_ms),
+    )
+
+
+def _approval(core: Core, waiting: Waiting, now_ms: int) -> ApprovalView:
+    intent = waiting.intent
+    mark = core.desk.surroundings.valuation.marks.get(intent.instrument)
+    signed = intent.qty if intent.side is Side.BUY else -intent.qty
+    return ApprovalView(
+        approval_id=intent.intent_id,
+        code=waiting.code,
+        cycle_id=intent.cycle_id,
+        agent=intent.agent,
+        instrument=intent.instrument,
+        side=intent.side,
+        order_type=intent.order_type,
+        qty=intent.qty,
+        price=intent.price,
+        limit_price=intent.limit_price,
+        stop_price=intent.stop_price,
+        target_price=intent.target_price,
+        notional=intent.notional,
+        before_qty=waiting.before_qty,
+        after_qty=waiting.before_qty + signed,
+        confidence=waiting.draft.confidence,
+        rationale=waiting.draft.rationale,
+        checks=waiting.checks,
+        price_now=mark.price if mark else None,
+        price_age_ms=max(0, now_ms - mark.ts_ms) if mark else None,
+        expires_in_ms=max(0, waiting.expires_ms - now_ms),
+    )
+
+
+def _gauges(core: Core) -> tuple[KillGauge, ...]:
+    base = core.books.baseline
+    gauges = core.kill.gauges(core.equity, base.start, core.peak, base.day_start)
+    return tuple(
+        KillGauge(
+            rule=g.rule, observed_frac=g.observed_frac, limit_frac=g.limit_frac, used_frac=g.used_frac, tripped=g.tripped
+        )
+        for g in gauges
+    )
+
+
+def _budget(core: Core) -> BudgetView:
+    """Deterministic models cost nothing; the caps are the policy's."""
+    budget = core.policy.ai_budget
+    return BudgetView(
+        usd_spent=ZERO, usd_reserved=ZERO, usd_cap=budget.usd_per_day,
+        tokens_spent=0, tokens_cap=budget.tokens_per_day, calls=0,
+    )  # fmt: skip
+
+
+def _agent(core: Core, agent: RunningAgent, now_ms: int) -> AgentView:
+    books, config = core.books, agent.config
+    mine = [p for p in books.positions.values() if p.agent == config.name]
+    return AgentView(
+        name=config.name,
+        model=config.model,
+        autonomy=config.autonomy,
+        status=books.agent_status.get(config.name, AgentStatus.STOPPED),
+        instruments=config.instruments,
+        phase=agent.phase,
+        cycles=agent.cycles,
+        trades_today=books.trades_on(config.name, now_ms),
+        trades_per_day=config.limits.trades_per_day,
+        realized=sum((p.realized for p in mine), ZERO),
+        unrealized=_open_profit(core, mine),
+        last=agent.last,
+        last_ms=agent.last_ms,
+        failures=agent.failures,
+        next_slot_ms=None,
+    )
+
+
+def _open_profit(core: Core, positions: list[Position]) -> Decimal | None:
+    total = ZERO
+    for position in positions:
+        if position.qty:
+            price = core.desk.surroundings.valuation.price(position.instrument)
+            if price is None:
+                return None
+            total += position.unrealized(price)
+    return total
+
+
+def _market(core: Core, key: str, now_ms: int) -> MarketView:
+    mark = core.desk.surroundings.valuation.marks.get(key)
+    closes = tuple(core.desk.market.recent_closes(key))[-CLOSES_SHOWN:]
+    change = signed_frac(mark.price - Decimal(repr(closes[0])), mark.price) if mark and closes else None
+    return MarketView(
+        instrument=key,
+        price=mark.price if mark else None,
+        price_age_ms=max(0, now_ms - mark.ts_ms) if mark else None,
+        change_frac=change,
+        closes=closes,
+        source=mark.source.label if mark else "",
+        assumed=core.books.instruments[key].assumed,
+    )
+
+
+def _certificate(core: Core) -> CertificateView | None:
+    ended = core.books.last_certificate
+    if ended is None:
+        return None
+    lines = tuple((line.instrument, line.start_qty, line.end_qty, line.reason) for line in ended.lines)
+    return CertificateView(flatten_id=ended.flatten_id, flat=ended.flat, took_ms=ended.took_ms, lines=lines)

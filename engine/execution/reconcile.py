@@ -1,0 +1,54 @@
+"""Ask the venue, explain every difference, and only then let anything trade (R14)."""
+
+from __future__ import annotations
+
+from engine.clock import Clock
+from engine.domain.events import Event, Incident, OrdersUpdated
+from engine.domain.money import ZERO, plain
+from engine.domain.order import Order, OrderStatus
+from engine.execution.accounting import FILL_STATES, events_of
+from engine.execution.gateway import Gateway
+from engine.store.journal import Journal
+
+
+async def reconcile(journal: Journal, gateway: Gateway, clock: Clock) -> list[str]:
+    """Book fills we missed, settle orders by the venue's word, and return what it cannot explain, as sentences."""
+    gateway.drain()  # what these updates say is asked again below, from the venue's own record
+    fills = await gateway.fills_since(0)
+    events = events_of(fills, journal.books, lambda f: journal.has_fill(f.venue, f.account, f.instrument, f.trade_id))
+    if events:
+        journal.record(clock.now_ms(), *events)
+    for order in list(journal.books.orders.values()):
+        await _settle(journal, gateway, clock, order)
+    return await _drift(journal, gateway, clock)
+
+
+async def _settle(journal: Journal, gateway: Gateway, clock: Clock, order: Order) -> None:
+    shown = await gateway.find(order.client_order_id)
+    if shown is not None:
+        if shown.status is not order.status and shown.status not in FILL_STATES:
+            _record(journal, clock, order, shown.status, shown.reason or "as the venue shows it")
+        return
+    waited_ms = clock.now_ms() - order.updated_ms
+    if waited_ms >= gateway.tier.horizon_ms and gateway.tier.finds_by_client_id:
+        _record(journal, clock, order, OrderStatus.NOT_SENT, "the venue does not know it, past its horizon")
+    elif order.status is not OrderStatus.UNKNOWN:
+        _record(journal, clock, order, OrderStatus.UNKNOWN, "the venue does not show it yet")
+
+
+def _record(journal: Journal, clock: Clock, order: Order, status: OrderStatus, reason: str) -> None:
+    event: Event = OrdersUpdated(client_order_ids=(order.client_order_id,), status=status, reason=reason)
+    journal.record(clock.now_ms(), event)
+
+
+async def _drift(journal: Journal, gateway: Gateway, clock: Clock) -> list[str]:
+    """Compare balances; a difference is an incident, never an adjustment."""
+    venue, ours = await gateway.balances(), journal.books.balances
+    drifts = [
+        f"{asset}: the venue holds {plain(venue.get(asset, ZERO))}, our fills add up to {plain(ours.get(asset, ZERO))}"
+        for asset in sorted({*venue, *ours})
+        if venue.get(asset, ZERO) != ours.get(asset, ZERO)
+    ]
+    if drifts:
+        journal.record(clock.now_ms(), *[Incident(code="BALANCE_DRIFT", text=text) for text in drifts])
+    return drifts

@@ -1,0 +1,48 @@
+"""The composition root: all that the console may ask of the engine besides engine.api.
+
+Names are looked up when they are used, so that a command pays only for what it calls.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.config import write_defaults
+    from engine.paths import config_dir, default_store
+    from engine.runtime.doctor import doctor
+    from engine.runtime.hosts import ConsoleOptions, EngineHost, console_host, demo_host
+    from engine.runtime.importing import import_recording
+    from engine.runtime.reads import connect, export, query, verify
+    from engine.runtime.replay import ReplayOptions, replay
+
+_HOMES = {
+    "ConsoleOptions": "engine.runtime.hosts",
+    "EngineHost": "engine.runtime.hosts",
+    "ReplayOptions": "engine.runtime.replay",
+    "config_dir": "engine.paths",
+    "connect": "engine.runtime.reads",
+    "console_host": "engine.runtime.hosts",
+    "default_store": "engine.paths",
+    "demo_host": "engine.runtime.hosts",
+    "doctor": "engine.runtime.doctor",
+    "export": "engine.runtime.reads",
+    "import_recording": "engine.runtime.importing",
+    "query": "engine.runtime.reads",
+    "replay": "engine.runtime.replay",
+    "verify": "engine.runtime.reads",
+    "write_defaults": "engine.config",
+}
+
+__all__ = [
+    "ConsoleOptions", "EngineHost", "ReplayOptions", "config_dir", "connect", "console_host", "default_store",
+    "demo_host", "doctor", "export", "import_recording", "query", "replay", "verify", "write_defaults",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"engine.runtime has no {name}")
+    import importlib  # named here, for it is needed only now
+
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,0 +1,169 @@
+"""Build an engine from plain arguments: who gets what, on one page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from engine.agents.cycle import Desk
+from engine.agents.manager import hire
+from engine.clock import Clock
+from engine.config import canonical_json, config_hash
+from engine.control.core import Core
+from engine.control.stream import Stream
+from engine.domain.agent import AgentConfig, AgentStatus
+from engine.domain.books import Books
+from engine.domain.events import (
+    AgentChanged,
+    AgentRegistered,
+    EngineStarted,
+    Event,
+    FundsMoved,
+    Genesis,
+    InstrumentListed,
+    PolicyAdopted,
+    RecordingOpened,
+    StateChanged,
+)
+from engine.domain.instrument import Instrument
+from engine.domain.intent import Mode
+from engine.domain.market import Source
+from engine.domain.policy import Policy, TradingState
+from engine.domain.valuation import Valuation
+from engine.errors import UsageError
+from engine.execution.latch import SendLatch
+from engine.execution.paper import PaperGateway
+from engine.execution.paper_store import PaperStore
+from engine.execution.reconcile import reconcile
+from engine.execution.router import Router
+from engine.llm.router import client_for
+from engine.market.state import MarketState
+from engine.paths import StorePaths
+from engine.risk.approvals import Approvals
+from engine.risk.surroundings import Surroundings
+from engine.store.journal import Journal
+from engine.triggers.schedule import SlotClock
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What an engine is made of. interval_ms: length of the feed's candles; recordings: what prices come from, if files."""
+
+    policy: Policy
+    instruments: tuple[Instrument, ...]
+    agents: tuple[AgentConfig, ...]
+    source: Source
+    interval_ms: int
+    recordings: tuple[RecordingOpened, ...] = ()
+    actor: str = "trader"
+
+
+@dataclass(slots=True)
+class Parts:
+    """A built engine core and what must be closed after it."""
+
+    core: Core
+    journal: Journal
+    gateway: PaperGateway
+    stream: Stream
+    paper_store: PaperStore | None
+
+    def close(self) -> None:
+        """Flush and close the store, then the venue's."""
+        self.journal.close()
+        if self.paper_store is not None:
+            self.paper_store.close()
+
+
+def genesis(plan: Plan, store_id: str) -> tuple[Genesis, FundsMoved, StateChanged]:
+    """Return the first rows of a new store: its name, its money, and trading switched on by the trader's own act."""
+    policy, asset = plan.policy, cash_asset(plan)
+    return (
+        Genesis(
+            store_id=store_id,
+            schema=SCHEMA,
+            mode=Mode.PAPER,
+            source_kind=plan.source.kind.value,
+            account_currency=policy.account_currency,
+            usd_peg=policy.usd_peg,
+        ),
+        FundsMoved(asset=asset, amount=policy.cash, value=policy.cash, reason="starting cash"),
+        StateChanged(state=TradingState.ACTIVE, actor=plan.actor, reason="new store"),
+    )
+
+
+def cash_asset(plan: Plan) -> str:
+    """Return the asset the starting cash is in: the one all instruments are quoted in."""
+    quotes = sorted({instrument.quote for instrument in plan.instruments})
+    if not quotes:
+        return plan.policy.account_currency
+    money = {plan.policy.account_currency, *plan.policy.usd_peg}
+    strange = [quote for quote in quotes if quote not in money]
+    if len(quotes) > 1 or strange:
+        raise UsageError(
+            f"The instruments are quoted in {', '.join(quotes)}, but one account can start with cash in one asset that "
+            f"is or is pegged to {plan.policy.account_currency}; run them in separate stores."
+        )
+    return quotes[0]
+
+
+def assemble(
+    plan: Plan, journal: Journal, stream: Stream, clock: Clock, paths: StorePaths | None, *, durable: bool
+) -> Parts:
+    """Wire a core on an open journal. durable: the paper venue keeps its truth on disk, and a HALT file is obeyed."""
+    books = journal.books
+    valuation = Valuation(plan.policy.account_currency, plan.policy.usd_peg)
+    market = MarketState(plan.interval_ms, timeframes={agent.timeframe_ms for agent in plan.agents})
+    paper_store = PaperStore(paths.paper_db) if durable and paths is not None else None
+    listed = {instrument.key: instrument for instrument in plan.instruments}
+    gateway = PaperGateway(listed, plan.policy.paper, clock, store=paper_store)
+    latch = SendLatch(books, paths.halt_latch if durable and paths is not None else None)
+    if books.state is not TradingState.ACTIVE and books.state is TradingState.HALTED:
+        latch.close()
+    for instrument in plan.instruments:
+        valuation.list_instrument(instrument)
+    store_id = books.genesis.store_id if books.genesis else ""
+    router = Router(journal, gateway, latch, clock, store_id)
+    surroundings = Surroundings(books, market, valuation, plan.policy)
+    desk = Desk(journal, market, surroundings, Approvals(), router, clock, config_hash(plan.policy))
+    agents = [hire(config, client_for(config.model)) for config in plan.agents]
+    slots = slot_clock(plan.agents, books)
+    core = Core(desk, gateway, latch, plan.policy, agents, plan.source, slots)
+    return Parts(core, journal, gateway, stream, paper_store)
+
+
+def slot_clock(agents: Iterable[AgentConfig], books: Books) -> SlotClock | None:
+    """Return the slots of the agents that run by interval or cron; None when there are none. No slot runs twice (R28)."""
+    timed = {agent.name: agent.schedule for agent in agents if not agent.schedule.every_candle}
+    return SlotClock(timed, after_ms=books.last_ts_ms) if timed else None
+
+
+async def arm(parts: Parts, plan: Plan, now_ms: int) -> None:
+    """Take up work: fund a new venue account, list what is new, reconcile, and only then let agents run."""
+    journal, books = parts.journal, parts.journal.books
+    if not await parts.gateway.balances():
+        for asset, qty in books.balances.items():
+            parts.gateway.deposit(asset, qty)
+    journal.record(now_ms, *_news(plan, journal))
+    drifts = await reconcile(journal, parts.gateway, parts.core.desk.clock)
+    if drifts:
+        await parts.core.halt("reconcile", f"the venue and the ledger differ: {drifts[0]}"[:300])
+    await parts.core.take_up(now_ms)
+
+
+def _news(plan: Plan, journal: Journal) -> list[Event]:
+    """Return the rows that say what this engine has and the journal does not know yet."""
+    books = journal.books
+    events: list[Event] = [EngineStarted(epoch=journal.epoch, source_label=plan.source.kind.value)]
+    events += [InstrumentListed(instrument=i) for i in plan.instruments if books.instruments.get(i.key) != i]
+    events += plan.recordings
+    events.append(PolicyAdopted(policy_hash=config_hash(plan.policy), policy_json=canonical_json(plan.policy)))
+    for agent in plan.agents:
+        events.append(
+            AgentRegistered(agent=agent.name, config_hash=config_hash(agent), config_json=canonical_json(agent))
+        )
+        if agent.name not in books.agent_status:
+            events.append(AgentChanged(agent=agent.name, status=AgentStatus.RUNNING, actor=plan.actor))
+    return events

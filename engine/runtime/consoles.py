@@ -1,0 +1,146 @@
+"""Build the engines behind a console: the demo's, and the trader's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from engine.clock import Clock, ManualClock, SystemClock
+from engine.config import Instruments, agents_of, flags_to_policy, load_agents, policy_of
+from engine.control.engine import Engine
+from engine.control.handlers import Handlers
+from engine.control.socket import ControlServer
+from engine.control.stream import Stream
+from engine.domain.agent import AgentConfig
+from engine.domain.events import RecordingOpened
+from engine.domain.instrument import Instrument
+from engine.domain.policy import Policy
+from engine.errors import UsageError
+from engine.ids import new_store_id
+from engine.market.feed import Feed
+from engine.market.recording import Recording
+from engine.market.recordings import bundled
+from engine.market.replay_feed import ReplayFeed
+from engine.paths import StorePaths
+from engine.runtime.compose import Plan, arm, assemble, genesis
+from engine.runtime.hosts import DEMO_WARM_BARS, ConsoleOptions
+from engine.runtime.reads import StoreReader
+from engine.store.journal import Journal
+
+DEMO_AGENTS = Path(__file__).parent / "demo"
+SIMULATED_BARS = 100_000
+
+
+async def build_demo(stack: AsyncExitStack, root: Path, recording: str, speed: float) -> Engine:
+    """Build the demo: bundled agents and limits on a bundled recording, at some multiple of real time."""
+    folder = DEMO_AGENTS / recording
+    instruments = Instruments.load(None)
+    agents = load_agents(folder, instruments)
+    feed, clock, plan = _replaying([bundled(recording)], speed, DEMO_WARM_BARS, policy_of(folder), agents, instruments)
+    return await _serve(stack, root, plan, feed, clock)
+
+
+async def build_console(stack: AsyncExitStack, options: ConsoleOptions) -> Engine:
+    """Build the trader's own console: agents from files or flags, prices from an exchange, a file or a simulation."""
+    instruments = Instruments.load(options.config_dir)
+    policy = policy_of(options.config_dir)
+    if options.flags is not None:
+        policy = flags_to_policy(options.flags, policy)
+        agents = agents_of(options.agents, options.flags, instruments, config_dir=options.config_dir)
+    else:
+        agents = load_agents(options.config_dir, instruments)
+    if not agents:
+        raise UsageError(
+            f"There is no agent in {options.config_dir}; `quarterdeck init` writes two to start from, "
+            "`quarterdeck demo` needs none."
+        )
+    path = Path(options.feed)
+    if path.is_file():
+        feed, clock, plan = _replaying([path], options.speed, 0, policy, agents, instruments)
+    else:
+        feed, clock, plan = await _watching(options, policy, agents, instruments)
+    return await _serve(stack, options.store, plan, feed, clock)
+
+
+def _replaying(
+    files: Sequence[Path], speed: float, warm_bars: int, policy: Policy, agents: Sequence[AgentConfig],
+    instruments: Instruments,
+) -> tuple[Feed, Clock, Plan]:  # fmt: skip
+    listed = [instruments.for_file(path) for path in files]
+    recordings = [Recording(path, one.key) for path, one in zip(files, listed, strict=True)]
+    files = [(one.key, recording) for one, recording in zip(listed, recordings, strict=True)]
+    feed = ReplayFeed(files, SystemClock(), speed=speed, warm_bars=warm_bars)
+    plan = Plan(
+        policy=policy,
+        instruments=tuple(listed),
+        agents=tuple(agents),
+        source=feed.source,
+        interval_ms=min(recording.interval_ms for recording in recordings),
+        recordings=tuple(
+            RecordingOpened(instrument=one.key, name=r.name, sha256=r.sha256, interval_ms=r.interval_ms)
+            for one, r in zip(listed, recordings, strict=True)
+        ),
+    )
+    return feed, ManualClock(min(recording.first_ms() for recording in recordings)), plan
+
+
+async def _watching(
+    options: ConsoleOptions, policy: Policy, agents: Sequence[AgentConfig], instruments: Instruments
+) -> tuple[Feed, Clock, Plan]:
+    clock = SystemClock()
+    keys = sorted({key for agent in agents for key in agent.instruments})
+    listed = tuple(instruments.resolve(key) for key in keys)
+    interval_ms = min(agent.timeframe_ms for agent in agents)
+    make = _simulated if options.feed == "simulated" else _exchange
+    feed = make(options, listed, interval_ms, clock)
+    plan = Plan(policy=policy, instruments=listed, agents=tuple(agents), source=feed.source, interval_ms=interval_ms)
+    return feed, clock, plan
+
+
+def _simulated(options: ConsoleOptions, listed: Sequence[Instrument], interval_ms: int, clock: Clock) -> Feed:
+    from engine.market.sim_feed import SimulatedFeed  # only when asked for
+
+    start_ms = clock.now_ms() // interval_ms * interval_ms
+    return SimulatedFeed(
+        listed, seed=options.seed, clock=clock, interval_ms=interval_ms, start_ms=start_ms, bars=SIMULATED_BARS,
+        speed=options.speed, emit_quotes=True,
+    )  # fmt: skip
+
+
+def _exchange(options: ConsoleOptions, listed: Sequence[Instrument], interval_ms: int, clock: Clock) -> Feed:
+    from engine.market.ccxt_feed import CcxtFeed  # ccxt costs 0.5 s
+
+    return CcxtFeed(options.feed, [one.key for one in listed], interval_ms=interval_ms, clock=clock)
+
+
+async def _serve(stack: AsyncExitStack, root: Path, plan: Plan, feed: Feed, clock: Clock) -> Engine:
+    """Open the store, wire the core, reconcile, and listen on the control socket."""
+    stream, paths = Stream(), StorePaths(root)
+    journal = open_store(paths, plan, clock.now_ms(), stream)
+    parts = assemble(plan, journal, stream, clock, paths, durable=True)
+    stack.callback(parts.close)
+    await arm(parts, plan, clock.now_ms())
+    reader = StoreReader(paths, parts.core)
+    stack.push_async_callback(reader.close)
+    engine = Engine(parts.core, feed, Handlers(parts.core, reader.read), stream, SystemClock())
+    server = ControlServer(engine, paths.socket)
+    await server.start()
+    stack.push_async_callback(server.stop)
+    return engine
+
+
+def open_store(paths: StorePaths, plan: Plan, now_ms: int, stream: Stream) -> Journal:
+    """Open the store, or make a new one; StoreLockedError when another engine owns it."""
+    if not paths.store_db.exists():
+        return Journal.create(paths, now_ms, *genesis(plan, new_store_id()), publish=stream.publish)
+    journal = Journal.open(paths, publish=stream.publish)
+    made_for = journal.books.genesis.source_kind if journal.books.genesis else ""
+    if made_for != plan.source.kind.value:
+        journal.close()
+        raise UsageError(
+            f"The store {paths.root} holds {made_for} data and the feed is {plan.source.kind.value}; "
+            "they are never mixed: name another folder with --store."
+        )
+    return journal
+

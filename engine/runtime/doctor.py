@@ -1,0 +1,98 @@
+"""`quarterdeck doctor`: what works here, what is missing, and how to get it; nothing leaves the machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from pathlib import Path
+
+from engine.errors import QuarterdeckError
+from engine.paths import config_dir, default_store
+
+Check = dict[str, str]
+LIBRARIES = ("textual", "rich", "sqlite-utils", "aiosqlite", "ccxt", "anthropic", "openai", "APScheduler", "keyring",
+             "TA-Lib", "numpy", "aiohttp", "click", "exchange_calendars")  # fmt: skip
+FREE_MB_MIN = 500
+
+
+def doctor() -> list[Check]:
+    """Return one row a check: check, state (ok, missing or note), found, advice."""
+    return [
+        _python(),
+        *(_library(name) for name in LIBRARIES),
+        *_terminal(),
+        _store(default_store()),
+        _config(config_dir()),
+        _disk(default_store()),
+        _keyring(),
+    ]
+
+
+def _row(check: str, ok: bool, found: str, advice: str, *, bad: str = "missing") -> Check:
+    return {"check": check, "state": "ok" if ok else bad, "found": found, "advice": "" if ok else advice}
+
+
+def _python() -> Check:
+    version = sys.version.split()[0]
+    return _row("Python", sys.version_info >= (3, 11), version, "install Python 3.11 or newer")
+
+
+def _library(name: str) -> Check:
+    try:
+        return _row(name, True, metadata.version(name), "")
+    except metadata.PackageNotFoundError:
+        return _row(name, False, "not installed", "install again: make demo, or pipx install .")
+
+
+def _terminal() -> Iterator[Check]:
+    size = shutil.get_terminal_size()
+    fits = size.columns >= 80 and size.lines >= 24
+    yield _row("terminal size", fits, f"{size.columns}x{size.lines}", "make the window 80x24 or larger", bad="note")
+    term = os.environ.get("TERM", "")
+    yield _row("TERM", term not in ("", "dumb"), term or "not set", "use the CLI verbs: status, halt, flatten", bad="note")
+    encoding = (sys.stdout.encoding or "").lower()
+    yield _row("UTF-8", "utf" in encoding, encoding or "none", "set LANG to a UTF-8 locale", bad="note")
+    colours = os.environ.get("COLORTERM", "")
+    found = colours or "256 or fewer"
+    yield _row("colours", bool(colours), found, "states are words too, so nothing is lost", bad="note")
+
+
+def _store(path: Path) -> Check:
+    if not path.exists():
+        return _row("store", True, f"{path} (made at the first start)", "")
+    mode = path.stat().st_mode & 0o777
+    return _row("store", mode == 0o700, f"{path} mode {mode:04o}", f"chmod 700 {path}")
+
+
+def _config(path: Path) -> Check:
+    return _row("configuration", path.is_dir(), str(path), "quarterdeck init writes annotated files", bad="note")
+
+
+def _disk(path: Path) -> Check:
+    there = next((folder for folder in (path, *path.parents) if folder.exists()), Path("/"))
+    free_mb = shutil.disk_usage(there).free // 1_000_000
+    return _row("disk", free_mb >= FREE_MB_MIN, f"{free_mb} MB free", f"free at least {FREE_MB_MIN} MB")
+
+
+def _keyring() -> Check:
+    return _tried("keyring", _keyring_name, "only language models need keys; a Secret Service makes it ready")
+
+
+def _keyring_name() -> str:
+    import keyring  # may talk to the session bus; only here
+
+    backend = keyring.get_keyring()
+    name = f"{type(backend).__module__}.{type(backend).__name__}"
+    if name.startswith(("keyring.backends.fail", "keyring.backends.null", "keyrings.alt")):
+        raise QuarterdeckError(f"{name} keeps no secret")
+    return name
+
+
+def _tried(check: str, look: Callable[[], str], advice: str) -> Check:
+    try:
+        return _row(check, True, look(), "")
+    except Exception as error:
+        return _row(check, False, str(error)[:80], advice, bad="note")
