@@ -2,7 +2,7 @@
 
 from engine.config.agents import agent_files, load_agent, load_agents
 from engine.config.canonical import canonical_json, config_hash
-from engine.config.flags import agents_of, flags_to_agent, flags_to_policy
+from engine.config.flags import agents_of, check_flags, flags_to_agent, flags_to_policy
 from engine.config.instruments import Instruments, assumed
 from engine.config.policy import load_policy, policy_of
 from engine.config.starter import write_defaults
@@ -13,6 +13,7 @@ __all__ = [
     "agents_of",
     "assumed",
     "canonical_json",
+    "check_flags",
     "config_hash",
     "flags_to_agent",
     "flags_to_policy",

@@ -89,6 +89,12 @@ def flags_to_policy(flags: Flags, base: Policy) -> Policy:
     )
 
 
+def check_flags(flags: Flags, config_dir: Path) -> None:
+    """Raise UsageError when run-agent's flags, over the files of a configuration directory, cannot be used."""
+    flags_to_agent(flags, Instruments.load(config_dir))
+    flags_to_policy(flags, policy.policy_of(config_dir))
+
+
 def agents_of(
     words: Iterable[str],
     flags: Flags,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.config import write_defaults
+    from engine.config import check_flags, write_defaults
     from engine.paths import config_dir, default_store
     from engine.runtime.doctor import doctor
     from engine.runtime.hosts import ConsoleOptions, EngineHost, console_host, demo_host
@@ -20,6 +20,7 @@ _HOMES = {
     "ConsoleOptions": "engine.runtime.hosts",
     "EngineHost": "engine.runtime.hosts",
     "ReplayOptions": "engine.runtime.replay",
+    "check_flags": "engine.config",
     "config_dir": "engine.paths",
     "connect": "engine.runtime.reads",
     "console_host": "engine.runtime.hosts",
@@ -35,8 +36,8 @@ _HOMES = {
 }
 
 __all__ = [
-    "ConsoleOptions", "EngineHost", "ReplayOptions", "config_dir", "connect", "console_host", "default_store",
-    "demo_host", "doctor", "export", "import_recording", "query", "replay", "verify", "write_defaults",
+    "ConsoleOptions", "EngineHost", "ReplayOptions", "check_flags", "config_dir", "connect", "console_host",
+    "default_store", "demo_host", "doctor", "export", "import_recording", "query", "replay", "verify", "write_defaults",
 ]  # fmt: skip
 
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import QuarterdeckError, UsageError
 
 if TYPE_CHECKING:
-    from engine.control.engine import Engine, InProcessClient
+    from engine.api import EngineClient
+    from engine.control.engine import Engine
 
     Builder = Callable[[AsyncExitStack], Awaitable[Engine]]
 
@@ -32,7 +33,7 @@ class EngineHost:
         self._build = build
         self._engine: Engine | None = None
         self._stopping = threading.Event()
-        self.client: InProcessClient | None = None
+        self.client: EngineClient | None = None
         self.error: str | None = None
         self.ready = threading.Event()
 

@@ -1,0 +1,86 @@
+"""Commands that make the engine do something: through its socket while one runs, on the store itself otherwise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from console.options import command
+from console.output import print_json
+
+if TYPE_CHECKING:
+    from engine.api import Command, Reply
+
+
+def send(store: Path | None, order: Command) -> Reply:
+    """Send one command to whatever owns the store and return its answer."""
+    from engine import runtime
+
+    with runtime.connect(store or runtime.default_store()) as client:
+        return client.send(order)
+
+
+def answer(reply: Reply, *, as_json: bool) -> int:
+    """Print an answer; the exit code is 1 when the engine said no."""
+    if as_json:
+        print_json({"ok": reply.ok, "text": reply.text, "data": reply.data})
+    else:
+        click.echo(reply.text, err=not reply.ok)
+    return 0 if reply.ok else 1
+
+
+@command("halt", reads=True)
+@click.option("--reason", default="halted by the trader", help="Why; it goes into the journal.")
+def halt(store: Path | None, as_json: bool, reason: str) -> int:
+    """Stop all new exposure, at once. Positions and their protection stay."""
+    from engine.api import Halt
+
+    return answer(send(store, Halt(reason=reason)), as_json=as_json)
+
+
+@command("resume", reads=True)
+@click.option("--reason", required=True, help="Why; it goes into the journal.")
+def resume(store: Path | None, as_json: bool, reason: str) -> int:
+    """Let trading go on after a halt."""
+    from engine.api import Resume
+
+    return answer(send(store, Resume(reason=reason)), as_json=as_json)
+
+
+@command("cancel-all", reads=True)
+@click.option("--include-protection", is_flag=True, help="Cancel protective stops and targets too.")
+def cancel_all(store: Path | None, as_json: bool, include_protection: bool) -> int:
+    """Cancel every working order that is not protection."""
+    from engine.api import CancelAll
+
+    return answer(send(store, CancelAll(include_protection=include_protection)), as_json=as_json)
+
+
+@command("flatten", reads=True)
+def flatten(store: Path | None, as_json: bool) -> int:
+    """Halt, cancel, close every position, and certify it by the venue's own word."""
+    from engine.api import Flatten
+
+    return answer(send(store, Flatten()), as_json=as_json)
+
+
+@command("approve", reads=True)
+@click.argument("approval_id", metavar="ID")
+@click.argument("code")
+def approve(store: Path | None, as_json: bool, approval_id: str, code: str) -> int:
+    """Approve the waiting trade ID by the CODE that `quarterdeck approvals` shows beside it."""
+    from engine.api import Approve
+
+    return answer(send(store, Approve(approval_id=approval_id, code=code)), as_json=as_json)
+
+
+@command("reject", reads=True)
+@click.argument("approval_id", metavar="ID")
+@click.option("--note", default="", help="Why; it goes into the journal.")
+def reject(store: Path | None, as_json: bool, approval_id: str, note: str) -> int:
+    """Reject the waiting trade ID."""
+    from engine.api import Reject
+
+    return answer(send(store, Reject(approval_id=approval_id, note=note)), as_json=as_json)

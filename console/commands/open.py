@@ -1,0 +1,65 @@
+"""What opens the console: the bare command, and the demo."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from console.options import Refusal, Settings, command
+
+if TYPE_CHECKING:
+    from engine.runtime import EngineHost
+
+NO_TERMINAL = "The console needs a terminal; {} works without one."
+
+
+def need_terminal(instead: str) -> None:
+    """Refuse to draw where nobody can see it. instead: a command that does without."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise Refusal(NO_TERMINAL.format(instead))
+
+
+def draw(open_engine: Callable[[], EngineHost]) -> int:
+    """Open the console and return the exit code once it has closed. open_engine is called after the first paint."""
+    from console.app import QuarterdeckApp  # with all of textual
+
+    return QuarterdeckApp(open_engine).run() or 0
+
+
+def open_console(settings: Settings) -> int:
+    """Open the console on the trader's own store, with the agents of the configuration."""
+    need_terminal("`quarterdeck status`")
+    return draw(lambda: own_engine(settings, flags=None))
+
+
+def own_engine(settings: Settings, *, flags: Mapping[str, Any] | None) -> EngineHost:
+    """Return an engine on the trader's own store. flags: run-agent's; None: agents come from the configuration."""
+    from engine import runtime  # after the first paint
+
+    options = runtime.ConsoleOptions(
+        store=settings.store or runtime.default_store(),
+        config_dir=settings.config_dir or runtime.config_dir(),
+        flags=flags,
+        speed=settings.speed,
+        seed=settings.seed,
+    )
+    return runtime.console_host(replace(options, feed=settings.feed) if settings.feed else options)
+
+
+@command("demo", store=False)
+@click.option("--recording", type=click.Choice(["aapl", "eurusd"]), default="aapl", show_default=True)
+@click.option("--speed", type=click.FloatRange(0, min_open=True), metavar="N", help="Times real time.")
+def demo(recording: str, speed: float | None) -> int:
+    """Open the console on a throwaway paper store with a bundled recording: no keys, no network."""
+    need_terminal("`quarterdeck replay`")
+    return draw(lambda: _demo_engine(recording, speed))
+
+
+def _demo_engine(recording: str, speed: float | None) -> EngineHost:
+    from engine import runtime  # after the first paint
+
+    return runtime.demo_host(recording, speed)

@@ -1,0 +1,31 @@
+"""`quarterdeck run-agent`: one agent from flags, at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from console.commands.open import draw, need_terminal, own_engine
+from console.options import Settings, agent_options, command, config_option, feed_options, given_flags
+
+
+@command("run-agent")
+@config_option
+@feed_options
+@agent_options
+def run_agent(**given: Any) -> int:
+    """Run one agent in the console, at once, trading on paper.
+
+    Percentages are written 5%, 500bps or 0.05; a bare 5 is refused, for it could mean two things.
+    """
+    settings = Settings(**{name: given.pop(name) for name in ("store", "config_dir", "feed", "speed", "seed")})
+    flags = given_flags(given)
+    _check(flags, settings)
+    need_terminal("`quarterdeck replay`")
+    return draw(lambda: own_engine(settings, flags=flags))
+
+
+def _check(flags: dict[str, Any], settings: Settings) -> None:
+    """Refuse flags that cannot be read before anything is drawn."""
+    from engine import runtime
+
+    runtime.check_flags(flags, settings.config_dir or runtime.config_dir())

@@ -1,0 +1,38 @@
+"""`quarterdeck status`: the engine's snapshot, cut down to what a shell needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from console.output import Row, cell, table, with_instants
+
+# drawn by the console, of no use in a shell: hundreds of points each
+_DRAWN = ("equity_curve", "built_mono_ms", "markets")
+
+_TABLES: dict[str, Sequence[str]] = {
+    "positions": ("agent", "instrument", "qty", "average_price", "mark", "unrealized", "stop_price", "target_price"),
+    "orders": ("client_order_id", "agent", "instrument", "role", "side", "qty", "filled_qty", "status"),
+    "approvals": ("approval_id", "code", "agent", "instrument", "side", "qty", "price"),
+    "agents": ("name", "status", "model", "autonomy", "cycles", "trades_today", "realized", "last"),
+    "kill": ("rule", "observed_frac", "limit_frac", "tripped"),
+}
+
+
+def lean(snapshot: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a snapshot's fields without what only a screen draws; instants as UTC times."""
+    return with_instants({name: value for name, value in snapshot.items() if name not in _DRAWN})
+
+
+def print_status(shown: Mapping[str, Any]) -> None:
+    """Print a status for a person: the state first, then money, then what is open."""
+    click.echo(f"{cell(shown['state'])} since {cell(shown.get('state_since'))}: {cell(shown['state_reason'])}")
+    click.echo(f"{cell(shown['mode'])}, {cell(shown['source_label'])} {cell(shown['source_name'])}")
+    money = " ".join(f"{name} {cell(shown[name])}" for name in ("equity", "day_pnl", "realized", "unrealized"))
+    click.echo(f"{money.replace('day_pnl', 'today')} {cell(shown['currency'])}, fees {cell(shown['fees'])}")
+    for name, columns in _TABLES.items():
+        rows: Sequence[Row] = shown.get(name) or ()
+        if rows:
+            click.echo(f"\n{name.replace('kill', 'kill switch')}\n{table(rows, columns)}")
