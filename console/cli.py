@@ -127,6 +127,8 @@ def _failed(error: Exception) -> int:
     code = getattr(error, "exit_code", None)
     if isinstance(code, int):
         return _say(str(error), code)
+    if isinstance(error, OSError) and error.filename:
+        return _say(f"{error.filename} cannot be used ({error.strerror}); check the path and its permissions.", FAILED)
     words = " ".join(str(error).split())
     what = f"{type(error).__name__}: {words}" if words else type(error).__name__
     return _say(f"Unexpected failure, {what[:300].rstrip('.')}; run it again with --debug to see where.", FAILED)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
 
-from console.options import FileArgument, command, config_option
+from console.options import FileArgument, Refusal, command, config_option
 from console.output import print_fields, print_json
 
 
@@ -24,6 +25,8 @@ def import_(file: Path, as_json: bool, instrument: str, name: str | None, config
     """Check a CSV of candles row by row and keep a clean copy; says which rows were left out, and why."""
     from engine import runtime
 
+    if name is not None and not re.fullmatch(r"\w[\w.-]{0,79}", name):
+        raise Refusal(f"--name {name!r} cannot name a recording; use letters, digits, dots and hyphens.")
     result = runtime.import_recording(
         file, instrument=instrument, name=name, config_dir=config_dir or runtime.config_dir()
     )
