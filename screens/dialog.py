@@ -1,0 +1,106 @@
+"""What every modal is: the safety line on top, a card, the keys below; escape leaves it, and nothing was decided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widget import Widget
+from textual.widgets import Button, Static
+
+from screens.format import safe
+from screens.model import ConsoleModel
+from screens.rows import Row, text_row
+from screens.widgets.guard import TypingGuard
+from screens.widgets.keyline import KeyLine, Keys
+from screens.widgets.lines import Lines
+from screens.widgets.safety import SafetyLine
+
+WIDTH_MIN, HEIGHT_MIN = 40, 10
+IGNORED = "Pasted, held or too early keys do not count: wait a moment, then type."
+
+
+class Dialog(ModalScreen[None]):
+    """A modal over one model. It is opaque: what lies under it is not drawn, so that nothing stale shows through."""
+
+    TITLE_TEXT = ""
+    KEYS: Keys = (("esc", "close"),)
+    DESTRUCTIVE = True
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "close", "Close", show=False)]
+
+    def __init__(self, model: ConsoleModel) -> None:
+        super().__init__()
+        self.model = model
+        self.guard = TypingGuard()
+
+    def compose(self) -> ComposeResult:
+        yield SafetyLine(self.model)
+        with Vertical(id="card") as card:
+            card.border_title = Content(self.TITLE_TEXT)
+            yield from self.body()
+            yield Lines(id="status")
+        yield KeyLine(self.model, self.KEYS)
+
+    def body(self) -> Iterator[Widget]:
+        """Yield what is on the card."""
+        yield from ()
+
+    def on_mount(self, event: events.Mount) -> None:
+        self.guard.open(event.time)
+
+    def show(self) -> None:
+        """Draw the model's newest state."""
+        self.query_one(SafetyLine).show()
+        self.query_one(KeyLine).show()
+        self.refresh_card()
+
+    def refresh_card(self) -> None:
+        """Draw what on the card depends on the model."""
+
+    def say(self, text: str, ink: str = "warn") -> None:
+        """Show one sentence at the card's foot."""
+        line = self.query_one("#status", Lines)
+        line.put([text_row(safe(text, max(20, line.size.width or 60)), ink)] if text else [])
+
+    def action_close(self) -> None:
+        """Leave, deciding nothing."""
+        self.dismiss()
+
+    def on_resize(self, event: events.Resize) -> None:
+        if self.DESTRUCTIVE and (event.size.width < WIDTH_MIN or event.size.height < HEIGHT_MIN):
+            self.model.note("The window is too small to decide in; nothing was sent.", "warn")
+            self.dismiss()
+            return
+        self.call_after_refresh(self.show)
+
+    # Enter on a button is no more trusted than enter in a field.
+    def on_key(self, event: events.Key) -> None:
+        pressing = event.key in ("enter", "space") and isinstance(self.focused, Button)
+        if pressing and not self.guard.accepts(event.key, event.time):
+            event.stop()
+            event.prevent_default()
+            self.say(IGNORED)
+
+    def on_guarded_input_ignored(self) -> None:
+        self.say(IGNORED)
+
+    def on_paste(self, event: events.Paste) -> None:
+        self.guard.pasted(event.time)
+
+
+def field(label: str, *widgets: Widget) -> Horizontal:
+    """Put a label before the widgets of one line."""
+    return Horizontal(Static(Content(label), classes="label"), *widgets, classes="field")
+
+
+def facts(rows: list[Row], *, id: str | None = None) -> Lines:
+    """Return rows that stand on a card."""
+    lines = Lines(id=id, classes="facts")
+    lines.put(rows)
+    return lines

@@ -1,0 +1,93 @@
+"""A row of a pane: pieces of text, each with the name of its ink. The inks are in console.tcss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from rich.cells import cell_len
+
+from screens.format import fit
+
+Piece = tuple[str, str]
+Row = tuple[Piece, ...]
+
+INKS = (
+    "dim", "head", "accent", "good", "loss", "warn", "danger", "strong", "chip", "chip-live", "chip-warn", "chip-alert",
+)  # fmt: skip
+GAP = " "
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column of a table. width in cells; grow: takes what is left; keep: the lowest go first when it is tight."""
+
+    title: str
+    width: int
+    right: bool = False
+    grow: bool = False
+    keep: int = 9
+
+
+def row_width(row: Row) -> int:
+    """Count a row's cells."""
+    return sum(cell_len(text) for text, _ink in row)
+
+
+def text_row(text: str, ink: str = "") -> Row:
+    """Make a row of one piece."""
+    return ((text, ink),)
+
+
+def plain_text(row: Row) -> str:
+    """Return a row's text alone."""
+    return "".join(text for text, _ink in row)
+
+
+def signed_ink(value: Decimal | None) -> str:
+    """Colour for a profit or a loss; the sign in the text says the same (U13)."""
+    if not value:
+        return "" if value is not None else "dim"
+    return "good" if value > 0 else "loss"
+
+
+def chosen(columns: Sequence[Column], width: int) -> list[tuple[int, int]]:
+    """Return (index, width) of the columns that fit; the least important are dropped first."""
+    kept = list(range(len(columns)))
+    while len(kept) > 1 and sum(columns[i].width for i in kept) + len(kept) - 1 > width:
+        kept.remove(min(kept, key=lambda i: (columns[i].keep, -i)))
+    spare = width - sum(columns[i].width for i in kept) - len(kept) + 1
+    growing = [i for i in kept if columns[i].grow]
+    extra = {i: max(0, spare) // len(growing) for i in growing}
+    return [(i, min(width, columns[i].width + extra.get(i, 0))) for i in kept]
+
+
+def table_row(columns: Sequence[Column], cells: Sequence[Piece], width: int) -> Row:
+    """Lay one row of cells out in its columns."""
+    pieces: list[Piece] = []
+    for index, size in chosen(columns, width):
+        text, ink = cells[index]
+        pieces += [(GAP, "")] if pieces else []
+        pieces.append((fit(text, size, right=columns[index].right), ink))
+    return tuple(pieces)
+
+
+def header_row(columns: Sequence[Column], width: int) -> Row:
+    """Lay the titles of the columns out."""
+    return table_row(columns, [(column.title, "head") for column in columns], width)
+
+
+def pair(label: str, value: str, ink: str, width: int) -> Row:
+    """Set a label left and its value right; the value is never the one that is cut."""
+    room = max(0, width - cell_len(value) - 1)
+    return ((fit(label, room), "dim"), (GAP, ""), (value, ink))
+
+
+def beside(rows: Iterable[Row], gap: str = "   ") -> Row:
+    """Put rows next to each other."""
+    pieces: list[Piece] = []
+    for row in rows:
+        pieces += [(gap, "")] if pieces else []
+        pieces += row
+    return tuple(pieces)

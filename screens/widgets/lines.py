@@ -1,0 +1,56 @@
+"""Widgets that draw rows line by line: a row is painted again only when it changed (over SSH, bytes are the cost)."""
+
+from __future__ import annotations
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.geometry import Region, Size
+from textual.strip import Strip
+from textual.widget import Widget
+
+from screens.rows import INKS, Row, row_width
+
+
+class Lines(Widget):
+    """Rows of inked text."""
+
+    COMPONENT_CLASSES = {f"ink--{ink}" for ink in INKS} | {"ink--cursor"}
+    ALLOW_SELECT = False
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self._rows: list[Row] = []
+        self._marked: int | None = None
+
+    def put(self, rows: list[Row], marked: int | None = None) -> None:
+        """Show these rows; marked: the one under the cursor."""
+        old, old_marked = self._rows, self._marked
+        self._rows, self._marked = rows, marked
+        if self.styles.height is not None and self.styles.height.is_auto and len(old) != len(rows):
+            self.refresh(layout=True)
+            return
+        moved = {old_marked, marked} if old_marked != marked else set()
+        for y in range(max(len(old), len(rows))):
+            if y in moved or y >= len(old) or y >= len(rows) or old[y] != rows[y]:
+                self.refresh(Region(0, y, self.size.width, 1))
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows shown."""
+        return self._rows
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return max(1, len(self._rows))
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        base = self.rich_style
+        if y >= len(self._rows):
+            return Strip.blank(width, base)
+        if y == self._marked:
+            base += self._ink("cursor")
+        segments = [Segment(text, base + self._ink(ink) if ink else base) for text, ink in self._rows[y]]
+        return Strip(segments, row_width(self._rows[y])).adjust_cell_length(width, base)
+
+    def _ink(self, ink: str) -> Style:
+        return self.get_component_rich_style(f"ink--{ink}", partial=True)

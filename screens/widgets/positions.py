@@ -1,0 +1,63 @@
+"""Open positions, one row for each agent's part in an instrument."""
+
+from __future__ import annotations
+
+from engine.api import PositionView
+from screens.format import age, money, price, qty, safe, symbol
+from screens.model import ConsoleModel
+from screens.rows import Column, Row, header_row, signed_ink, table_row
+from screens.widgets.pane import Pane
+
+COLUMNS = (
+    Column(title="INSTRUMENT", width=10, grow=True),
+    Column(title="AGENT", width=10, keep=5),
+    Column(title="QUANTITY", width=10, right=True),
+    Column(title="ENTRY", width=10, right=True, keep=4),
+    Column(title="PRICE", width=10, right=True),
+    Column(title="AGE", width=4, right=True, keep=6),
+    Column(title="P&L", width=10, right=True),
+    Column(title="STOP", width=10, right=True, keep=7),
+    Column(title="TARGET", width=10, right=True, keep=3),
+    Column(title="REALISED", width=10, right=True, keep=2),
+)
+
+
+class PositionsPane(Pane):
+    """Every open position with its price's age, its profit and its protection."""
+
+    TITLE = "Positions"
+
+    def show(self, model: ConsoleModel) -> None:
+        """Draw the newest snapshot."""
+        snapshot = model.snapshot
+        held = [each for each in snapshot.positions if each.qty] if snapshot else []
+        word = "starting…" if snapshot is None else str(len(held)) if held else "none open"
+        self.fill(held, f"{self.TITLE} · {word}")
+
+    def header(self, width: int) -> Row | None:
+        return header_row(COLUMNS, width) if self.size.height > 1 else None
+
+    def key(self, item: PositionView) -> object:
+        return item.agent, item.instrument
+
+    def row(self, item: PositionView, width: int) -> Row:
+        naked = item.stop_price is None
+        return table_row(
+            COLUMNS,
+            (
+                (safe(symbol(item.instrument), 24), "strong"),
+                (safe(item.agent, 24), ""),
+                (qty(item.qty), ""),
+                (price(item.average_price), ""),
+                (price(item.mark), ""),
+                (age(item.mark_age_ms), "dim"),
+                (money(item.unrealized, signed=True), signed_ink(item.unrealized)),
+                ("NO STOP" if naked else price(item.stop_price), "danger" if naked else ""),
+                (
+                    "none" if item.target_price is None else price(item.target_price),
+                    "dim" if item.target_price is None else "",
+                ),
+                (money(item.realized, signed=True), signed_ink(item.realized)),
+            ),
+            width,
+        )

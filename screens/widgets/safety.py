@@ -1,0 +1,159 @@
+"""The one line that is always on the screen: where orders go, whose prices these are, and whether trading is on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from rich.cells import cell_len, set_cell_size
+
+from engine.api import Mode, Snapshot, TradingState
+from screens.format import age, money, safe, share
+from screens.model import ConsoleModel
+from screens.rows import Piece, Row
+from screens.widgets.lines import Lines
+
+WORDS = {TradingState.ACTIVE: "trading", TradingState.REDUCING: "exits only", TradingState.HALTED: "no new exposure"}
+STATE_INK = {TradingState.ACTIVE: "good", TradingState.REDUCING: "chip-warn", TradingState.HALTED: "chip-alert"}
+
+# Each field says itself at four lengths; the longest length at which all of them fit is drawn.
+Field = tuple[str, tuple[str, str, str, str]]
+SEPARATORS = ("  ", " │ ", "│", "│")
+
+
+def safety_row(model: ConsoleModel, width: int) -> Row:
+    """Draw the safety line in exactly `width` cells."""
+    fields = _fields(model)
+    for length, separator in enumerate(SEPARATORS):
+        row = _joined([(texts[length], ink) for ink, texts in fields], separator)
+        if sum(cell_len(text) for text, _ink in row) <= width:
+            return _filled(row, width)
+    return _filled(_joined([(texts[-1], ink) for ink, texts in fields], "│"), width)
+
+
+def _joined(pieces: Sequence[Piece], separator: str) -> Row:
+    out: list[Piece] = []
+    for text, ink in pieces:
+        if text:
+            out += [(separator, "dim")] if out else []
+            out.append((f" {text} " if separator == "  " and ink.startswith("chip") else text, ink))
+    return tuple(out)
+
+
+def _filled(row: Row, width: int) -> Row:
+    out: list[Piece] = []
+    left = width
+    for text, ink in row:
+        size = cell_len(text)
+        out.append((text if size <= left else set_cell_size(text, left), ink))
+        left -= min(size, left)
+    return (*out, (" " * left, ""))
+
+
+def _fields(model: ConsoleModel) -> list[Field]:
+    snapshot = model.snapshot
+    if snapshot is None:
+        return _starting(model)
+    return [
+        _same("chip-live" if snapshot.mode is Mode.LIVE else "chip", snapshot.mode.value),
+        _source(snapshot),
+        _state(model, snapshot),
+        _equity(snapshot),
+        _day(snapshot),
+        _data(model, snapshot),
+        _engine(model),
+        _approvals(snapshot),
+        _incidents(snapshot),
+    ]
+
+
+def _same(ink: str, text: str) -> Field:
+    return ink, (text, text, text, text)
+
+
+def _starting(model: ConsoleModel) -> list[Field]:
+    if model.error:
+        return [_same("chip-alert", "ENGINE FAILED"), _same("danger", safe(model.error, 300))]
+    word = "ENGINE LEAVING" if model.leaving else "ENGINE STARTING"
+    halt = [_same("chip-alert", "HALT COMES FIRST")] if model.halt_wanted else []
+    return [_same("chip", word), *halt, _same("dim", "no numbers yet")]
+
+
+def _source(snapshot: Snapshot) -> Field:
+    label = safe(snapshot.source_label, 20)
+    done = "" if snapshot.progress is None else f" {share(_floor_percent(snapshot), places=0)}"
+    full = f"{label} DONE" if snapshot.finished else label + done
+    return "accent", (full, full, label, label)
+
+
+def _floor_percent(snapshot: Snapshot) -> Decimal:
+    return Decimal(int((snapshot.progress or 0.0) * 100)) / 100  # 100% is only said when it is done
+
+
+def _state(model: ConsoleModel, snapshot: Snapshot) -> Field:
+    state = snapshot.state
+    if model.leaving:
+        return _same("chip-warn", "LEAVING")
+    if snapshot.flattening:
+        return _same("chip-alert", "FLATTENING")
+    if model.halt_wanted and state is not TradingState.HALTED:
+        return _same("chip-alert", "HALTING")
+    return STATE_INK[state], (f"{state.value} · {WORDS[state]}", state.value, state.value, state.value)
+
+
+def _equity(snapshot: Snapshot) -> Field:
+    full, short = money(snapshot.equity), money(snapshot.equity, places=0)
+    return "strong", (f"EQUITY {full} {safe(snapshot.currency, 6)}", f"EQ {full}", f"EQ {full}", f"EQ {short}")
+
+
+def _day(snapshot: Snapshot) -> Field:
+    pnl = snapshot.day_pnl
+    ink = "dim" if pnl is None else "good" if pnl > 0 else "loss" if pnl < 0 else ""
+    part = pnl / snapshot.day_start if pnl is not None and snapshot.day_start else None
+    percent = f" ({share(part, signed=True, places=2)})" if part is not None else ""
+    full, short = money(pnl, signed=True), money(pnl, signed=True, places=0)
+    return ink, (f"DAY {full}{percent}", f"DAY {full}{percent}", f"DAY {full}{percent}", f"DAY {short}{percent}")
+
+
+def _data(model: ConsoleModel, snapshot: Snapshot) -> Field:
+    text = age(model.data_age_ms)
+    if not snapshot.connected and not snapshot.finished:
+        return "danger", (f"DATA CUT {text}", f"DATA CUT {text}", f"DATA CUT {text}", f"CUT {text}")
+    return "", (f"DATA {text} old", f"DATA {text}", f"DATA {text}", f"DATA {text}")
+
+
+def _engine(model: ConsoleModel) -> Field:
+    text = age(model.engine_age_ms)
+    if model.is_stale:
+        return "danger", (f"ENGINE SILENT {text}", f"ENG SILENT {text}", f"ENG SILENT {text}", f"SILENT {text}")
+    return "", (f"ENGINE {text}", f"ENG {text}", f"ENG {text}", f"ENG {text}")
+
+
+def _approvals(snapshot: Snapshot) -> Field:
+    count = len(snapshot.approvals)
+    return "chip-warn" if count else "", (
+        f"APPROVALS {count} waiting",
+        f"APPR {count}",
+        f"APPR {count}",
+        f"APPR {count}",
+    )
+
+
+def _incidents(snapshot: Snapshot) -> Field:
+    count = snapshot.incidents
+    return "danger", (f"INCIDENTS {count}", f"INC {count}", f"INC {count}", "") if count else ("", "", "", "")
+
+
+class SafetyLine(Lines):
+    """The safety line as a widget: the first row of every screen, modals too."""
+
+    def __init__(self, model: ConsoleModel) -> None:
+        super().__init__()
+        self._model = model
+
+    def show(self) -> None:
+        """Draw it again if anything on it changed."""
+        self.put([safety_row(self._model, self.size.width)])
+
+    def on_resize(self) -> None:
+        self.show()
