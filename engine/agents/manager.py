@@ -32,6 +32,11 @@ class RunningAgent:
         """The agent's name."""
         return self.config.name
 
+    @property
+    def bars_needed(self) -> int:
+        """Bars of its timeframe that its indicators look at."""
+        return max((each.window for each in self.indicators.values()), default=1)
+
 
 def hire(config: AgentConfig, client: ModelClient) -> RunningAgent:
     """Make an agent ready to run; UsageError when its model refuses its settings."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from engine.agents.cycle import Desk
@@ -36,15 +36,16 @@ from engine.execution.paper import PaperGateway
 from engine.execution.paper_store import PaperStore
 from engine.execution.reconcile import reconcile
 from engine.execution.router import Router
+from engine.llm.client import ModelClient
 from engine.llm.router import client_for
 from engine.market.state import MarketState
-from engine.paths import StorePaths
 from engine.risk.approvals import Approvals
 from engine.risk.surroundings import Surroundings
 from engine.store.journal import Journal
-from engine.triggers.schedule import SlotClock
+from engine.triggers.schedule import SlotClock, is_timed
 
 SCHEMA = 1
+ClientFinder = Callable[[str], ModelClient]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,17 +111,20 @@ def cash_asset(plan: Plan) -> str:
 
 
 def assemble(
-    plan: Plan, journal: Journal, stream: Stream, clock: Clock, paths: StorePaths | None, *, durable: bool
+    plan: Plan, journal: Journal, stream: Stream, clock: Clock, *, durable: bool, find_client: ClientFinder = client_for
 ) -> Parts:
     """Wire a core on an open journal. durable: the paper venue keeps its truth on disk, and a HALT file is obeyed."""
+    paths = journal.paths
     books = journal.books
     valuation = Valuation(plan.policy.account_currency, plan.policy.usd_peg)
-    market = MarketState(plan.interval_ms, timeframes={agent.timeframe_ms for agent in plan.agents})
-    paper_store = PaperStore(paths.paper_db) if durable and paths is not None else None
+    agents = [hire(config, find_client(config.model)) for config in plan.agents]
+    window = max((agent.bars_needed for agent in agents), default=1)
+    market = MarketState(plan.interval_ms, timeframes={agent.timeframe_ms for agent in plan.agents}, window=window)
+    paper_store = PaperStore(paths.paper_db) if durable else None
     listed = {instrument.key: instrument for instrument in plan.instruments}
     gateway = PaperGateway(listed, plan.policy.paper, clock, store=paper_store)
-    latch = SendLatch(books, paths.halt_latch if durable and paths is not None else None)
-    if books.state is not TradingState.ACTIVE and books.state is TradingState.HALTED:
+    latch = SendLatch(books, paths.halt_latch if durable else None)
+    if books.state is TradingState.HALTED:
         latch.close()
     for instrument in plan.instruments:
         valuation.list_instrument(instrument)
@@ -128,7 +132,6 @@ def assemble(
     router = Router(journal, gateway, latch, clock, store_id)
     surroundings = Surroundings(books, market, valuation, plan.policy)
     desk = Desk(journal, market, surroundings, Approvals(), router, clock, config_hash(plan.policy))
-    agents = [hire(config, client_for(config.model)) for config in plan.agents]
     slots = slot_clock(plan.agents, books)
     core = Core(desk, gateway, latch, plan.policy, agents, plan.source, slots)
     return Parts(core, journal, gateway, stream, paper_store)
@@ -136,8 +139,8 @@ def assemble(
 
 def slot_clock(agents: Iterable[AgentConfig], books: Books) -> SlotClock | None:
     """Return the slots of the agents that run by interval or cron; None when there are none. No slot runs twice (R28)."""
-    timed = {agent.name: agent.schedule for agent in agents if not agent.schedule.every_candle}
-    return SlotClock(timed, after_ms=books.last_ts_ms) if timed else None
+    timed = {agent.name: agent.schedule for agent in agents if is_timed(agent.schedule)}
+    return SlotClock(timed, claimed=dict.fromkeys(timed, books.last_ts_ms)) if timed else None
 
 
 async def arm(parts: Parts, plan: Plan, now_ms: int) -> None:

@@ -118,7 +118,7 @@ async def _serve(stack: AsyncExitStack, root: Path, plan: Plan, feed: Feed, cloc
     """Open the store, wire the core, reconcile, and listen on the control socket."""
     stream, paths = Stream(), StorePaths(root)
     journal = open_store(paths, plan, clock.now_ms(), stream)
-    parts = assemble(plan, journal, stream, clock, paths, durable=True)
+    parts = assemble(plan, journal, stream, clock, durable=True)
     stack.callback(parts.close)
     await arm(parts, plan, clock.now_ms())
     reader = StoreReader(paths, parts.core)

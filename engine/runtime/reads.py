@@ -19,10 +19,13 @@ from engine.control.socket import send_over
 from engine.control.stream import Stream
 from engine.control.wire import to_json
 from engine.domain.market import Source, SourceKind
-from engine.errors import StoreError, StoreLockedError
+from engine.errors import StoreError, UsageError
 from engine.paths import StorePaths, config_dir
 from engine.runtime.compose import Parts, Plan, arm, assemble
 from engine.store import queries
+from engine.store.explain import explain
+from engine.store.export import export as export_table
+from engine.store.reader import AsyncReader, Question, Reader
 from engine.store.database import exists
 from engine.store.journal import Journal
 from engine.store.lock import lock_owner
@@ -30,6 +33,7 @@ from engine.store.verify import VerifyReport
 from engine.store.verify import verify as verify_store
 
 ANSWER_WITHIN_S = 2.0
+ROWS_SHOWN = 50
 LIVE_VIEWS = ("status", "agents", "approvals")
 
 
@@ -38,17 +42,45 @@ class StoreReader:
 
     def __init__(self, paths: StorePaths, core: Core) -> None:
         self._core = core
-        self._reader = queries.Reader(paths)
+        self._reader = AsyncReader(paths)
 
     async def read(self, name: str, args: dict[str, str]) -> Any:
         """Answer one query with rows or fields that JSON can carry."""
         if name in LIVE_VIEWS:
             return live_view(self._core, name)
-        return await self._reader.read(name, args)
+        return await self._reader.read(question(name, args))
 
     async def close(self) -> None:
         """Close the read connection."""
         await self._reader.close()
+
+
+def question(name: str, args: dict[str, str]) -> Question[Any]:
+    """Return the store's question behind a reading command; UsageError for one that there is not."""
+    agent, instrument = args.get("agent"), args.get("instrument")
+    limit = int(args.get("limit", ROWS_SHOWN))
+    if name == "explain":
+        return explain(args.get("cycle", ""))
+    if name == "decisions":
+        acted = args.get("acted_only", "").lower() == "true"
+        return queries.decisions(limit, agent=agent, acted_only=acted, instrument=instrument)
+    if name == "positions":
+        return _only(queries.positions(open_only=True), agent, instrument, limit)
+    plain_lists = {"orders": queries.orders, "fills": queries.fills, "ledger": queries.ledger,
+                   "states": queries.states, "incidents": queries.incidents}  # fmt: skip
+    if name not in plain_lists:
+        raise UsageError(f"No table {name!r}; there are: decisions, positions, explain, {', '.join(plain_lists)}.")
+    return _only(plain_lists[name](limit if not (agent or instrument) else None), agent, instrument, limit)
+
+
+def _only(asked: Question[Any], agent: str | None, instrument: str | None, limit: int) -> Question[Any]:
+    rows = yield from asked
+    kept = [
+        row
+        for row in rows
+        if agent in (None, row.get("agent", row.get("agent_id"))) and instrument in (None, row.get("instrument"))
+    ]
+    return kept[:limit]
 
 
 def live_view(core: Core, name: str) -> Any:
@@ -110,7 +142,7 @@ def _local(paths: StorePaths) -> Iterator[LocalLink]:
     try:
         plan = _plan_of(journal)
         clock = SystemClock()
-        parts = assemble(plan, journal, Stream(), clock, paths, durable=True)
+        parts = assemble(plan, journal, Stream(), clock, durable=True)
         loop.run_until_complete(arm(parts, plan, clock.now_ms()))
         yield LocalLink(parts, loop)
     finally:
@@ -147,7 +179,11 @@ def export(store: Path, table: str, fmt: str, out: TextIO) -> int:
     paths = StorePaths(store)
     if not exists(paths):
         raise StoreError(f"There is no store in {store}; name one with --store.")
-    return queries.export(paths, table, fmt, out)
+    reader = Reader(paths)
+    try:
+        return export_table(reader, table, fmt, out)
+    finally:
+        reader.close()
 
 
 def verify(store: Path) -> VerifyReport:
@@ -155,6 +191,4 @@ def verify(store: Path) -> VerifyReport:
     paths = StorePaths(store)
     if not exists(paths):
         raise StoreError(f"There is no store in {store}; name one with --store.")
-    if lock_owner(paths) is not None:
-        raise StoreLockedError(f"An engine is writing to {store}; stop it, then verify.")
     return verify_store(paths)

@@ -68,7 +68,7 @@ async def _replay(options: ReplayOptions, root: Path, on_progress: Progress | No
     clock.set_ms(min(recording.first_ms() for recording in recordings))
     store_id = derived_store_id(str(options.seed), *(row.sha256 for row in plan.recordings))
     journal = Journal.create(paths, clock.now_ms(), *genesis(plan, store_id), batch=True)
-    parts = assemble(plan, journal, stream, clock, paths, durable=False)
+    parts = assemble(plan, journal, stream, clock, durable=False)
     try:
         await arm(parts, plan, clock.now_ms())
         await _drive(parts, feed, clock, approve_all=options.approve_all, on_progress=on_progress)
