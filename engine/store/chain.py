@@ -12,6 +12,9 @@ from hashlib import sha256
 
 GENESIS = bytes(32)
 CHECK_BYTES = 8
+NumberError = struct.error
+"""A seq, time or kind that is no whole number of its width."""
+
 NUMBERS = struct.Struct(">QqH").pack
 
 

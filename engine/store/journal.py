@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import copy
 import sqlite3
 from collections.abc import Callable
-from dataclasses import fields
-from enum import Enum
 
-from engine.domain.books import Books
 from engine.domain.events import CycleHeld, Event, Filled, Genesis, OrderIntended, Recorded
 from engine.domain.intent import Mode
-from engine.domain.market import SourceKind
-from engine.errors import RefusedError, StoreError
+from engine.errors import StoreError
 from engine.paths import StorePaths
 from engine.store import chain, codec, database
 from engine.store.anchor import Anchor
 from engine.store.lock import StoreLock, take_lock
 from engine.store.packing import pack
-from engine.store.recovery import Recovered, check_anchor, recover
+from engine.store.recovery import Recovered, check_anchor, recover, refuse_batch, refuse_mode
+from engine.store.staging import copied
 from engine.store.tables import Changes, market_name, order_key, write_changes
 
 BATCH_ROWS = 8192
-_LIVE_DATA = (SourceKind.LIVE.value, SourceKind.LIVE.name)
 
 Publish = Callable[[list[Recorded]], None]
 Row = tuple[int, int, int, str | bytes, bytes]
@@ -78,7 +73,7 @@ class Journal:
         batch: commit thousands of rows at a time; refused for live data, which can never be fetched again.
         lock: the store's lock when the caller has it; else it is taken. Raises StoreError when a store is there.
         """
-        _refuse_batch(genesis, batch)
+        refuse_batch(genesis, batch)
         held = lock or take_lock(paths)
         try:
             if database.exists(paths):
@@ -113,8 +108,8 @@ class Journal:
         try:
             found = recover(paths, batch=batch)
             try:
-                _refuse_batch(found.books.genesis, batch)
-                _refuse_mode(found.books.genesis, mode)
+                refuse_batch(found.books.genesis, batch)
+                refuse_mode(found.books.genesis, mode)
                 check_anchor(paths, found)
                 return cls(paths, held, found, batch=batch, publish=publish)
             except BaseException:
@@ -199,7 +194,7 @@ class Journal:
 
     def _commit_now(self, ts_ms: int, events: tuple[Event, ...]) -> None:
         texts = [self._checked(event, events[:place]) for place, event in enumerate(events)]
-        staged, changes = _copied(self.books), Changes(self._names)
+        staged, changes = copied(self.books), Changes(self._names)
         rows: list[Row] = []
         seq, head = self.seq, self._head
         for event, text in zip(events, texts, strict=True):
@@ -336,32 +331,3 @@ class Journal:
 def _fill_key(event: Filled) -> tuple[str, str, str, str]:
     fill = event.fill
     return fill.venue, fill.account, fill.instrument, fill.trade_id
-
-
-def _copied(books: Books) -> Books:
-    """Return books that can change without the originals: containers copied, frozen values shared."""
-    twin = copy.copy(books)
-    for field in fields(Books):
-        value = getattr(books, field.name)
-        if not (isinstance(value, int | str | Enum | None) or _is_frozen(value)):
-            setattr(twin, field.name, copy.copy(value))
-    return twin
-
-
-def _is_frozen(value: object) -> bool:
-    params = getattr(value, "__dataclass_params__", None)
-    return params is not None and params.frozen
-
-
-def _refuse_batch(genesis: Genesis | None, batch: bool) -> None:
-    if batch and (genesis is None or genesis.source_kind in _LIVE_DATA):
-        raise RefusedError("a store with live data is written row by row; batches are for replays and simulations.")
-
-
-def _refuse_mode(genesis: Genesis | None, mode: Mode | None) -> None:
-    if mode is None or genesis is None:
-        return
-    if genesis.mode is not mode:
-        raise RefusedError(f"this store is for {genesis.mode} trading and cannot be opened for {mode}; name another.")
-    if mode is Mode.LIVE and genesis.source_kind not in _LIVE_DATA:
-        raise RefusedError(f"this store holds {genesis.source_kind} data and can never be opened for LIVE.")

@@ -6,12 +6,17 @@ import sqlite3
 from dataclasses import dataclass
 
 from engine.domain.books import Books
-from engine.errors import StoreError, UsageError
+from engine.domain.events import Genesis
+from engine.domain.intent import Mode
+from engine.domain.market import SourceKind
+from engine.errors import RefusedError, StoreError, UsageError
 from engine.paths import StorePaths
 from engine.store import chain, codec, database
 from engine.store.anchor import read_anchor
 from engine.store.files import secure_directory
 from engine.store.packing import unpack
+
+_LIVE_DATA = (SourceKind.LIVE.value, SourceKind.LIVE.name)
 
 
 @dataclass(slots=True)
@@ -113,3 +118,19 @@ def _check_tail(connection: sqlite3.Connection, paths: StorePaths, seq: int, hea
         raise StoreError(
             f"{paths.store_db} ends at row {found[0]}, not as its table meta says; run quarterdeck verify."
         )
+
+
+def refuse_batch(genesis: Genesis | None, batch: bool) -> None:
+    """Raise RefusedError when a store of live data would be written in batches: it can never be fetched again."""
+    if batch and (genesis is None or genesis.source_kind in _LIVE_DATA):
+        raise RefusedError("a store with live data is written row by row; batches are for replays and simulations.")
+
+
+def refuse_mode(genesis: Genesis | None, mode: Mode | None) -> None:
+    """Raise RefusedError when a store is not for the mode; None: any will do (L10)."""
+    if mode is None or genesis is None:
+        return
+    if genesis.mode is not mode:
+        raise RefusedError(f"this store is for {genesis.mode} trading and cannot be opened for {mode}; name another.")
+    if mode is Mode.LIVE and genesis.source_kind not in _LIVE_DATA:
+        raise RefusedError(f"this store holds {genesis.source_kind} data and can never be opened for LIVE.")
