@@ -83,8 +83,7 @@ class Indicators:
         count = series.count
         kept = self._latest.get(series)
         if kept is None:
-            if series.window < self.window:
-                raise ValueError(f"a series of {series.window} bars is too short for indicators over {self.window}")
+            series.reserve(self.window)
             series.use(self._columns)
             before = self._values(series, 1)
         elif kept[0] == count:

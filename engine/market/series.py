@@ -55,6 +55,16 @@ class Series:
             if not len(getattr(self, name)):
                 self._start(name, attrgetter(name))
 
+    def reserve(self, window: int) -> None:
+        """Keep at least so many bars from here on."""
+        if window <= self.window:
+            return
+        used = [name for name in COLUMNS if len(getattr(self, name))]
+        self._recent = deque(self._recent, maxlen=window)
+        self.window, self.end, self._used = window, len(self._recent), []
+        for name in used:
+            self._start(name, attrgetter(name))
+
     def tail(self, name: str, length: int, back: int = 0) -> np.ndarray:
         """Return the last length values of a column, without the latest back bars; shorter when there are fewer.
 

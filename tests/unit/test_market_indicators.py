@@ -23,8 +23,8 @@ def bars(count: int, seed: int = 7) -> list[Candle]:
     for index in range(count):
         opened, close = close, max(1.0, close + rng.uniform(-2, 2))
         high, low = max(opened, close) + rng.random(), min(opened, close) - rng.random()
-        figures = (Decimal(f"{value:.2f}") for value in (opened, high, low, close, rng.uniform(0, 50)))
-        made.append(Candle("x", index * 60_000, 60_000, *figures, SOURCE))
+        o, h, low, c, v = (Decimal(f"{value:.2f}") for value in (opened, high, low, close, rng.uniform(0, 50)))
+        made.append(Candle("x", index * 60_000, 60_000, o, h, low, c, v, SOURCE))
     return made
 
 
@@ -204,7 +204,8 @@ def test_one_set_serves_several_series() -> None:
 
 
 def test_rsi_of_a_price_that_stands_still_is_neutral() -> None:
-    flat = [Candle("x", i * 60_000, 60_000, *[Decimal(5)] * 5, SOURCE) for i in range(40)]
+    five = Decimal(5)
+    flat = [Candle("x", i * 60_000, 60_000, five, five, five, five, five, SOURCE) for i in range(40)]
     assert Indicators(["rsi:14"]).compute(series_of(flat))["rsi_14"] == 50
 
 
@@ -242,6 +243,15 @@ def test_a_series_keeps_its_window_over_many_bars() -> None:
     assert series.tail("high", 20).tolist() == column(candles, "high")[-20:]
 
 
-def test_a_series_shorter_than_its_indicators_need_is_an_error() -> None:
-    with pytest.raises(ValueError, match="too short"):
-        Indicators(["sma:20"]).compute(Series(20))
+def test_a_series_grows_when_indicators_need_more_and_loses_nothing() -> None:
+    candles, series, other = bars(700), Series(40), Series(1000)
+    for count, candle in enumerate(candles, 1):
+        series.append(candle)
+        other.append(candle)
+        if count == 30:
+            assert Indicators(["sma:20"]).compute(series) == Indicators(["sma:20"]).compute(other)
+            series.reserve(10)
+        if count == 35:
+            assert math.isnan(Indicators(["ema:90"]).compute(series)["ema_90"])
+    assert series.window == 361
+    assert Indicators(["ema:90", "sma:20"]).compute(series) == Indicators(["ema:90", "sma:20"]).compute(other)
