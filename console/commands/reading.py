@@ -29,7 +29,7 @@ def _listing(name: str, what: str, nothing: str, columns: Sequence[str]) -> clic
 
     @command(name, reads=True)
     @click.option("--agent", metavar="NAME", help="Only this agent's.")
-    @click.option("--instrument", metavar="NAME", help="Only this instrument's.")
+    @click.option("--instrument", metavar="KEY", help="Only this instrument's, such as paper:BTC/USDT.")
     @click.option("--limit", type=click.IntRange(1, 1_000_000), default=LIMIT, show_default=True, help="Newest rows.")
     def listing(store: Path | None, as_json: bool, **args: Any) -> None:
         print_rows(ask(store, name, **args), as_json=as_json, nothing=nothing, columns=columns)
@@ -42,25 +42,37 @@ decisions = _listing(
     "decisions",
     "List what agents decided, and what became of it.",
     "No decisions yet.",
-    ("time", "cycle_id", "agent", "instrument", "action", "confidence", "disposition", "bound_by", "rationale"),
+    ("ts", "cycle_id", "instrument", "action", "confidence", "disposition", "bound_by", "rationale"),
 )
 orders = _listing(
     "orders",
     "List orders.",
     "No orders yet.",
-    ("time", "client_order_id", "agent", "instrument", "role", "side", "order_type", "qty", "filled_qty", "status"),
+    (
+        "ts",
+        "agent",
+        "instrument",
+        "role",
+        "side",
+        "order_type",
+        "qty",
+        "filled_qty",
+        "average_price",
+        "status",
+        "reason",
+    ),
 )
 fills = _listing(
     "fills",
     "List fills.",
     "No fills yet.",
-    ("time", "agent", "instrument", "role", "side", "qty", "price", "fee", "fee_asset", "client_order_id"),
+    ("ts", "agent_id", "instrument", "side", "qty", "price", "fee", "fee_asset", "liquidity", "cycle_id"),
 )
 positions = _listing(
     "positions",
-    "List open positions.",
-    "No open positions.",
-    ("agent", "instrument", "qty", "average_price", "realized", "opened"),
+    "List positions.",
+    "No positions.",
+    ("agent", "instrument", "qty", "average_price", "realized", "entered"),
 )
 
 

@@ -85,7 +85,7 @@ def summary(result: Mapping[str, Any]) -> str:
         ("fees", ", ".join(f"{grouped(value)} {asset}" for asset, value in result["fees"].items()) or "none"),
         ("drawdown", percent(result["max_drawdown_frac"])),
         ("state", f"{cell(result['trading_state'])}, {number(result, 'halts')} halts"),
-        ("journal", f"{number(result, 'journal_rows')} rows, hash {cell(result['journal_hash'])}"),
+        ("journal", f"{number(result, 'journal_rows')} rows, hash {result['journal_hash']}"),
         ("took", f"{result['wall_s']} s, {number(result, 'bars_per_s')} bars/s, {result['rss_mb_max']} MB"),
     ]
     return "\n".join(f"{label.ljust(10)} {text}" for label, text in lines)
