@@ -42,8 +42,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    home = _HOMES.get(name)
+    if home is None:
         raise AttributeError(f"engine.runtime has no {name}")
     import importlib  # named here, for it is needed only now
 
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    module = importlib.import_module(home)
+    # Kept, and all of a home's at once: importing engine.runtime.replay sets `replay` here to that module.
+    globals().update({each: getattr(module, each) for each, where in _HOMES.items() if where == home})
+    return globals()[name]
