@@ -202,7 +202,7 @@ def _period(name: str, default: int, low: int = 2) -> Setting:
 
 MODELS: Mapping[str, Heuristic] = {
     "sma_cross": Heuristic(
-        (_period("fast", 20, 1), _period("slow", 50), _CONFIDENCE),
+        (_period("fast", 20), _period("slow", 50), _CONFIDENCE),
         (("fast", "slow"),),
         lambda n: (f"sma:{n['fast']}", f"sma:{n['slow']}", *_atr(n)),
         sma_cross,
@@ -216,7 +216,7 @@ MODELS: Mapping[str, Heuristic] = {
             _CONFIDENCE,
         ),
         (("oversold", "overbought"),),
-        lambda n: (f"rsi:{n['rsi_period']}", *((f"sma:{n['trend_period']}",) if n["trend_period"] else ())),
+        lambda n: (f"rsi:{n['rsi_period']}", *(("close", f"sma:{n['trend_period']}") if n["trend_period"] else ())),
         rsi_reversion,
     ),
     "macd_momentum": Heuristic(
@@ -228,7 +228,7 @@ MODELS: Mapping[str, Heuristic] = {
     "breakout": Heuristic(
         (_period("period", 20), _period("exit_period", 10), _CONFIDENCE),
         (),
-        lambda n: (f"highest:{n['period']}", f"lowest:{n['exit_period']}", *_atr(n)),
+        lambda n: ("close", f"highest:{n['period']}", f"lowest:{n['exit_period']}", *_atr(n)),
         breakout,
     ),
 }
