@@ -189,4 +189,4 @@ class _Pacer:
     def notes(self) -> list[str]:
         if not self._pauses:
             return []
-        return [f"closed hours skipped: {self._pauses} pauses, {self._skipped_ms / HOUR_MS:.1f} h in all"]
+        return [f"closed hours skipped: {self._skipped_ms / HOUR_MS:.1f} h in {self._pauses} pause(s)"]

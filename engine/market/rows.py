@@ -80,13 +80,19 @@ class Track:
         said = []
         if self.gaps:
             first = _some(self.first_gaps, self.gaps)
-            said.append(f"{self.instrument}: {self.gaps} gaps, {self.gap_bars} bars missing ({first})")
+            said.append(
+                f"{self.instrument}: {_count(self.gaps, 'gap')}, {_count(self.gap_bars, 'bar')} missing ({first})"
+            )
         if self.closed:
             said.append(
-                f"{self.instrument}: {self.closed} pauses of more than {CLOSED_AFTER_BARS} bars taken for closed hours "
+                f"{self.instrument}: {_count(self.closed, 'pause')} of more than {CLOSED_AFTER_BARS} bars taken for closed hours "
                 f"({_some(self.first_closed, self.closed)})"
             )
         return said
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" + ("" if number == 1 else "s")
 
 
 def _some(names: list[str], count: int) -> str:

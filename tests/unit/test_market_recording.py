@@ -278,8 +278,8 @@ def test_gaps_and_closed_hours_are_said_and_not_skipped(tmp_path: Path) -> None:
     assert len(candles) == 7
     assert summary.rows_skipped == 0
     assert summary.notes == [
-        "X_1m.csv: paper:X: 1 gaps, 2 bars missing (2 from 2025-12-18T00:03:00.000Z)",
-        "X_1m.csv: paper:X: 1 pauses of more than 30 bars taken for closed hours (93 from 2025-12-18T00:07:00.000Z)",
+        "X_1m.csv: paper:X: 1 gap, 2 bars missing (2 from 2025-12-18T00:03:00.000Z)",
+        "X_1m.csv: paper:X: 1 pause of more than 30 bars taken for closed hours (93 from 2025-12-18T00:07:00.000Z)",
     ]
 
 
