@@ -63,9 +63,7 @@ class Engine:
     def refresh(self) -> None:
         """Build the snapshot that readers get."""
         progress = getattr(self.feed, "progress", None)  # a recording has an end, a market has none
-        self.latest = views.snapshot(
-            self.core, mono_ms=self.wall.mono_ms(), progress=progress, finished=self.finished
-        )
+        self.latest = views.snapshot(self.core, mono_ms=self.wall.mono_ms(), progress=progress, finished=self.finished)
 
     async def _drive(self) -> None:
         if self.feed is None:

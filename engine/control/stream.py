@@ -176,4 +176,3 @@ _MAKERS = {
     FundsMoved: _funds,
     Incident: _incident,
 }
-

@@ -20,7 +20,6 @@ from engine.risk.approvals import drift_refusal
 from engine.risk.gate import Ruling, judge, protection_prices
 from engine.risk.situation import Situation
 
-
 PREVIEWS_KEPT = 8
 
 
@@ -81,7 +80,9 @@ def _check_preview(core: Core, ticket: Ticket, intent: Intent, preview_id: str) 
             f"Not sent: it would now be {plain(intent.qty)}, and that preview is not the last one; preview it again."
         )
     seen = core.previews.pop(preview_id)
-    drift = drift_refusal(replace(intent, price=seen or intent.price), intent.price, core.policy.limits.decision_drift_frac)
+    drift = drift_refusal(
+        replace(intent, price=seen or intent.price), intent.price, core.policy.limits.decision_drift_frac
+    )
     if drift and ticket.order_type is OrderType.MARKET:
         raise RefusedError(f"Not sent: {drift}; preview it again.")
 

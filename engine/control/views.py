@@ -154,7 +154,11 @@ def _gauges(core: Core) -> tuple[KillGauge, ...]:
     gauges = core.kill.gauges(core.equity, base.start, core.peak, base.day_start)
     return tuple(
         KillGauge(
-            rule=g.rule, observed_frac=g.observed_frac, limit_frac=g.limit_frac, used_frac=g.used_frac, tripped=g.tripped
+            rule=g.rule,
+            observed_frac=g.observed_frac,
+            limit_frac=g.limit_frac,
+            used_frac=g.used_frac,
+            tripped=g.tripped,
         )
         for g in gauges
     )

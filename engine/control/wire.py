@@ -14,12 +14,12 @@ from engine.api import API_VERSION, Command, Ticket
 from engine.domain.money import AmountError, amount, plain
 from engine.errors import UsageError
 
-COMMANDS: dict[str, type] = {cls.__name__: cls for cls in typing.get_args(Command)}
+COMMANDS: dict[str, type[Any]] = {cls.__name__: cls for cls in typing.get_args(Command)}
 
 
 def to_json(value: Any) -> Any:
     """Turn values into what JSON can carry: dataclasses become objects, Decimals plain texts."""
-    if value is None or isinstance(value, (str, int, float, bool)) and not isinstance(value, Enum):
+    if value is None or (isinstance(value, (str, int, float, bool)) and not isinstance(value, Enum)):
         return value
     if isinstance(value, Decimal):
         return plain(value)
@@ -47,7 +47,7 @@ def unpack_command(message: Any) -> Command:
     return _read(cls, message.get("fields"))
 
 
-def _read(cls: type, data: Any) -> Any:
+def _read(cls: type[Any], data: Any) -> Any:
     if not isinstance(data, dict):
         raise UsageError(f"{cls.__name__} needs an object of fields.")
     hints = typing.get_type_hints(cls)

@@ -84,9 +84,9 @@ class Track:
                 f"{self.instrument}: {_count(self.gaps, 'gap')}, {_count(self.gap_bars, 'bar')} missing ({first})"
             )
         if self.closed:
+            pauses, first = _count(self.closed, "pause"), _some(self.first_closed, self.closed)
             said.append(
-                f"{self.instrument}: {_count(self.closed, 'pause')} of more than {CLOSED_AFTER_BARS} bars taken for closed hours "
-                f"({_some(self.first_closed, self.closed)})"
+                f"{self.instrument}: {pauses} of more than {CLOSED_AFTER_BARS} bars taken for closed hours ({first})"
             )
         return said
 

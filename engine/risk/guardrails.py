@@ -60,6 +60,10 @@ class Guardrail:
         return adds_exposure(s, target) or (self.applies is Applies.ASKED and s.draft.direction is Direction.BUY)
 
 
+class _BrokenRuleError(Exception):
+    """A guardrail did what none may do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Assessment:
     """What the guardrails left of a target.
@@ -150,28 +154,27 @@ def assess(s: Situation, target: Decimal, guardrails: tuple[Guardrail, ...] = GU
 
 
 def _ask(guardrail: Guardrail, s: Situation, target: Decimal) -> tuple[RiskCheck, Decimal] | None:
-    name = guardrail.code.value
     # Whatever goes wrong in a check, the answer is no (S9): hence no narrower except.
     try:
         if not guardrail.concerns(s, target):
             return None
         check, left = guardrail(s, target)
-        if breach := _breach(s, target, check, left):
-            return _failed(f"{name}: {breach}"), s.current_qty
-    except MissingInputError as error:
-        return _failed(f"{name}: {error}"), s.current_qty
+        if left is not target:
+            _require_nearer(s, target, check, left)
+    except (MissingInputError, _BrokenRuleError) as error:
+        return _failed(f"{guardrail.code.value}: {error}"), s.current_qty
     except Exception as error:
-        return _failed(f"{name}: {type(error).__name__}"), s.current_qty
+        return _failed(f"{guardrail.code.value}: {type(error).__name__}"), s.current_qty
     if check.verdict is Verdict.REDUCE and left == s.current_qty:
         check = RiskCheck(check.code, Verdict.REFUSE, check.observed, check.limit)
     return check, left
 
 
-def _breach(s: Situation, target: Decimal, check: RiskCheck, left: Decimal) -> str:
-    """Say how a guardrail broke its own rule: only ever towards the position, and only when it says so."""
+def _require_nearer(s: Situation, target: Decimal, check: RiskCheck, left: Decimal) -> None:
     if not min(s.current_qty, target) <= left <= max(s.current_qty, target):
-        return "moved the target away"
-    return "moved a target it passed" if check.verdict is Verdict.PASS and left != target else ""
+        raise _BrokenRuleError("moved the target away")
+    if check.verdict is Verdict.PASS and left != target:
+        raise _BrokenRuleError("moved a target it passed")
 
 
 def _mismatch(s: Situation, target: Decimal) -> str:

@@ -69,7 +69,9 @@ class Surroundings:
     def free_cash(self, instrument: Instrument) -> Decimal:
         """Return the quote balance less what working buys reserve; an UNKNOWN order reserves in full (R10)."""
         balance = self.books.balances.get(instrument.quote, ZERO)
-        return balance - sum((self._reserved(o) for o in self.books.orders.values() if self._spends(o, instrument)), ZERO)
+        return balance - sum(
+            (self._reserved(o) for o in self.books.orders.values() if self._spends(o, instrument)), ZERO
+        )
 
     def _spends(self, order: Order, instrument: Instrument) -> bool:
         quote = self.books.instruments[order.instrument].quote

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from engine.runtime.doctor import doctor
     from engine.runtime.hosts import ConsoleOptions, EngineHost, console_host, demo_host
     from engine.runtime.importing import import_recording
-    from engine.runtime.reads import connect, export, query, verify
+    from engine.runtime.link import connect, query
+    from engine.runtime.reads import export, verify
     from engine.runtime.replay import ReplayOptions, replay
 
 _HOMES = {
@@ -22,14 +23,14 @@ _HOMES = {
     "ReplayOptions": "engine.runtime.replay",
     "check_flags": "engine.config",
     "config_dir": "engine.paths",
-    "connect": "engine.runtime.reads",
+    "connect": "engine.runtime.link",
     "console_host": "engine.runtime.hosts",
     "default_store": "engine.paths",
     "demo_host": "engine.runtime.hosts",
     "doctor": "engine.runtime.doctor",
     "export": "engine.runtime.reads",
     "import_recording": "engine.runtime.importing",
-    "query": "engine.runtime.reads",
+    "query": "engine.runtime.link",
     "replay": "engine.runtime.replay",
     "verify": "engine.runtime.reads",
     "write_defaults": "engine.config",

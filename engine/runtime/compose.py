@@ -50,7 +50,7 @@ ClientFinder = Callable[[str], ModelClient]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What an engine is made of. interval_ms: length of the feed's candles; recordings: what prices come from, if files."""
+    """What an engine is made of. interval_ms: length of the feed's candles; recordings: the files prices come from."""
 
     policy: Policy
     instruments: tuple[Instrument, ...]
@@ -138,7 +138,7 @@ def assemble(
 
 
 def slot_clock(agents: Iterable[AgentConfig], books: Books) -> SlotClock | None:
-    """Return the slots of the agents that run by interval or cron; None when there are none. No slot runs twice (R28)."""
+    """Return the slots of the agents that run by interval or cron, none of them twice (R28); None without such agents."""
     timed = {agent.name: agent.schedule for agent in agents if is_timed(agent.schedule)}
     return SlotClock(timed, claimed=dict.fromkeys(timed, books.last_ts_ms)) if timed else None
 
@@ -148,7 +148,8 @@ async def arm(parts: Parts, plan: Plan, now_ms: int) -> None:
     journal, books = parts.journal, parts.journal.books
     if not await parts.gateway.balances():
         for asset, qty in books.balances.items():
-            parts.gateway.deposit(asset, qty)
+            if qty > 0:
+                parts.gateway.deposit(asset, qty)
     journal.record(now_ms, *_news(plan, journal))
     drifts = await reconcile(journal, parts.gateway, parts.core.desk.clock)
     if drifts:

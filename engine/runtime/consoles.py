@@ -20,7 +20,6 @@ from engine.errors import UsageError
 from engine.ids import new_store_id
 from engine.market.feed import Feed
 from engine.market.recording import Recording
-from engine.market.recordings import bundled
 from engine.market.replay_feed import ReplayFeed
 from engine.paths import StorePaths
 from engine.runtime.compose import Plan, arm, assemble, genesis
@@ -34,6 +33,8 @@ SIMULATED_BARS = 100_000
 
 async def build_demo(stack: AsyncExitStack, root: Path, recording: str, speed: float) -> Engine:
     """Build the demo: bundled agents and limits on a bundled recording, at some multiple of real time."""
+    from engine.market.recordings import bundled  # only the demo plays them
+
     folder = DEMO_AGENTS / recording
     instruments = Instruments.load(None)
     agents = load_agents(folder, instruments)
@@ -55,12 +56,16 @@ async def build_console(stack: AsyncExitStack, options: ConsoleOptions) -> Engin
             f"There is no agent in {options.config_dir}; `quarterdeck init` writes two to start from, "
             "`quarterdeck demo` needs none."
         )
-    path = Path(options.feed)
-    if path.is_file():
-        feed, clock, plan = _replaying([path], options.speed, 0, policy, agents, instruments)
+    recorded = _recorded(options.feed)
+    if recorded:
+        feed, clock, plan = _replaying(recorded, options.speed, 0, policy, agents, instruments)
     else:
         feed, clock, plan = await _watching(options, policy, agents, instruments)
     return await _serve(stack, options.store, plan, feed, clock)
+
+
+def _recorded(feed: str) -> list[Path]:
+    return [Path(feed)] if Path(feed).is_file() else []
 
 
 def _replaying(
@@ -69,8 +74,8 @@ def _replaying(
 ) -> tuple[Feed, Clock, Plan]:  # fmt: skip
     listed = [instruments.for_file(path) for path in files]
     recordings = [Recording(path, one.key) for path, one in zip(files, listed, strict=True)]
-    files = [(one.key, recording) for one, recording in zip(listed, recordings, strict=True)]
-    feed = ReplayFeed(files, SystemClock(), speed=speed, warm_bars=warm_bars)
+    pairs = [(one.key, recording) for one, recording in zip(listed, recordings, strict=True)]
+    feed = ReplayFeed(pairs, SystemClock(), speed=speed, warm_bars=warm_bars)
     plan = Plan(
         policy=policy,
         instruments=tuple(listed),
@@ -143,4 +148,3 @@ def open_store(paths: StorePaths, plan: Plan, now_ms: int, stream: Stream) -> Jo
             "they are never mixed: name another folder with --store."
         )
     return journal
-

@@ -52,7 +52,9 @@ def _terminal() -> Iterator[Check]:
     fits = size.columns >= 80 and size.lines >= 24
     yield _row("terminal size", fits, f"{size.columns}x{size.lines}", "make the window 80x24 or larger", bad="note")
     term = os.environ.get("TERM", "")
-    yield _row("TERM", term not in ("", "dumb"), term or "not set", "use the CLI verbs: status, halt, flatten", bad="note")
+    yield _row(
+        "TERM", term not in ("", "dumb"), term or "not set", "use the CLI verbs: status, halt, flatten", bad="note"
+    )
     encoding = (sys.stdout.encoding or "").lower()
     yield _row("UTF-8", "utf" in encoding, encoding or "none", "set LANG to a UTF-8 locale", bad="note")
     colours = os.environ.get("COLORTERM", "")

@@ -162,7 +162,9 @@ def summary(parts: Parts, plan: Plan, fed: FeedSummary, took_s: float) -> dict[s
     agents = list(core.agents.values())
     marks = core.desk.surroundings.valuation
     unrealized = sum((p.unrealized(marks.price(p.instrument) or ZERO) for p in books.open_positions()), ZERO)
-    decisions = {word: sum(a.decisions.get(word, 0) for a in agents) for word in ("buy", "sell", "flat", "hold", "failed")}
+    decisions = {
+        word: sum(a.decisions.get(word, 0) for a in agents) for word in ("buy", "sell", "flat", "hold", "failed")
+    }
     refusals: dict[str, int] = {}
     for agent in agents:
         for code, count in agent.refusals.items():

@@ -229,7 +229,7 @@ class Proof:
                 _breach(f"positions row {where} is {figures[0]}, but its fills add up to {plain(total)}.")
 
     def _rows(self, sql: str) -> Iterator[tuple[Any, ...]]:
-        return iter(self.connection.execute(sql))
+        yield from self.connection.execute(sql)
 
 
 def _shown(key: Any, name: Any) -> str:

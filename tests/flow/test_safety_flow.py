@@ -18,6 +18,7 @@ from engine.domain.policy import KillLimits, PaperSettings, Policy, TradingState
 BTC = "paper:BTC/USDT"
 BUY: dict[str, object] = {"direction": Direction.BUY}
 FREE = PaperSettings(half_spread_frac=Decimal(0), slippage_frac=Decimal(0), volume_share_frac=Decimal(1))
+FAR = Decimal("0.9")
 Make = Callable[..., Awaitable[Any]]
 
 
@@ -66,11 +67,11 @@ async def test_halt_file_from_outside_is_obeyed(make_world: Make) -> None:
 @pytest.mark.parametrize(
     ("rule", "limits", "closes"),
     [
-        ("loss", KillLimits(loss_frac=Decimal("0.05"), drawdown_frac=Decimal("0.9"), daily_loss_frac=Decimal("0.9")),
+        ("loss", KillLimits(loss_frac=Decimal("0.05"), drawdown_frac=FAR, daily_loss_frac=FAR),
          ["49000", "44950"]),
-        ("drawdown", KillLimits(loss_frac=Decimal("0.9"), drawdown_frac=Decimal("0.04"), daily_loss_frac=Decimal("0.9")),
+        ("drawdown", KillLimits(loss_frac=FAR, drawdown_frac=Decimal("0.04"), daily_loss_frac=FAR),
          ["54000", "49500"]),
-        ("daily_loss", KillLimits(loss_frac=Decimal("0.9"), drawdown_frac=Decimal("0.9"), daily_loss_frac=Decimal("0.02")),
+        ("daily_loss", KillLimits(loss_frac=FAR, drawdown_frac=FAR, daily_loss_frac=Decimal("0.02")),
          ["49000", "47900"]),
         ("gain", KillLimits(gain_frac=Decimal("0.03")), ["52000", "53200"]),
     ],
@@ -90,7 +91,8 @@ async def test_each_kill_rule_trips_where_hand_arithmetic_says_and_ends_flat_by_
     assert world.books.state_reason.startswith(f"kill switch: {rule} ")
     await world.bar(closes[-1])
     certificate = world.books.last_certificate
-    assert certificate is not None and certificate.flat
+    assert certificate is not None
+    assert certificate.flat
     assert (world.position(), world.books.balances["BTC"]) == (0, 0)
     assert [(line.start_qty, line.end_qty) for line in certificate.lines] == [(1, 0)]
 
@@ -101,7 +103,8 @@ async def test_flatten_works_while_halted_and_certifies_only_what_the_venue_show
     await world.bars(2, "50000")
     await world.handlers.handle(api.Halt())
     reply = await world.handlers.handle(api.Flatten())
-    assert reply.ok and world.books.last_certificate is None
+    assert reply.ok
+    assert world.books.last_certificate is None
     again = await world.handlers.handle(api.Flatten())
     assert again.text == "A flatten is under way already."
     await world.bar("50000", volume="4")
@@ -179,7 +182,8 @@ async def test_approval_after_the_price_moved_is_refused_with_both_numbers(
     await world.bar("50600")
     reply = await world.handlers.handle(api.Approve(approval_id=card.intent.intent_id, code=card.code))
     assert not reply.ok
-    assert "50000" in reply.text and "50600" in reply.text
+    assert "50000" in reply.text
+    assert "50600" in reply.text
     assert world.books.count.orders == 0
 
 
@@ -195,7 +199,8 @@ async def test_approval_while_halted_sends_nothing(make_world: Make, tester: Age
     world, card = await waiting(make_world, tester)
     await world.handlers.handle(api.Halt())
     reply = await world.handlers.handle(api.Approve(approval_id=card.intent.intent_id, code=card.code))
-    assert not reply.ok and "TRADING_STATE" in reply.text
+    assert not reply.ok
+    assert "TRADING_STATE" in reply.text
 
 
 # Tickets
@@ -213,7 +218,9 @@ async def test_ticket_is_previewed_then_sent_once_with_its_stop(make_world: Make
     world = await make_world()
     await world.bars(1, "50000")
     shown = (await world.handlers.handle(api.PreviewTicket(ticket=ticket()))).data
-    assert not shown.refused and shown.qty == Decimal("0.5") and shown.stop_price == Decimal(49000)
+    assert not shown.refused
+    assert shown.qty == Decimal("0.5")
+    assert shown.stop_price == Decimal(49000)
     sent = await world.handlers.handle(api.SubmitTicket(ticket=ticket(), preview_id=shown.preview_id))
     twice = await world.handlers.handle(api.SubmitTicket(ticket=ticket(), preview_id=shown.preview_id))
     await world.bar("50000")
@@ -227,7 +234,8 @@ async def test_ticket_edited_after_the_preview_is_not_sent(make_world: Make) -> 
     shown = (await world.handlers.handle(api.PreviewTicket(ticket=ticket()))).data
     changed = ticket(qty=Decimal("0.6"))
     reply = await world.handlers.handle(api.SubmitTicket(ticket=changed, preview_id=shown.preview_id))
-    assert not reply.ok and world.books.count.orders == 0
+    assert not reply.ok
+    assert world.books.count.orders == 0
 
 
 async def test_ticket_beyond_the_account_is_reduced_or_refused_by_the_same_guardrails(make_world: Make) -> None:
@@ -236,7 +244,8 @@ async def test_ticket_beyond_the_account_is_reduced_or_refused_by_the_same_guard
     big = (await world.handlers.handle(api.PreviewTicket(ticket=ticket(qty=Decimal(50))))).data
     short = (await world.handlers.handle(api.PreviewTicket(ticket=ticket(side=api.Side.SELL)))).data
     large = (await world.handlers.handle(api.PreviewTicket(ticket=ticket(qty=Decimal(2))))).data
-    assert big.refused and short.refused
+    assert big.refused
+    assert short.refused
     assert Decimal("1.9") < large.qty < 2
     assert [check.code for check in large.checks if check.verdict is api.Verdict.REDUCE] == [api.CheckCode.BUYING_POWER]
 
@@ -246,7 +255,8 @@ async def test_ticket_while_halted_is_refused(make_world: Make) -> None:
     await world.bars(1, "50000")
     await world.handlers.handle(api.Halt())
     shown = (await world.handlers.handle(api.PreviewTicket(ticket=ticket()))).data
-    assert shown.refused and shown.checks[-1].code is api.CheckCode.TRADING_STATE
+    assert shown.refused
+    assert shown.checks[-1].code is api.CheckCode.TRADING_STATE
 
 
 async def test_agent_is_paused_resumed_and_stopped_by_name(make_world: Make) -> None:

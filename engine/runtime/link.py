@@ -1,0 +1,55 @@
+"""Reach a store's engine from a shell: over its socket while one runs, else by being it for a moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.api import Command, Query, Reply
+from engine.control.link import send_over
+from engine.errors import StoreError
+from engine.paths import StorePaths
+from engine.store.lock import lock_owner
+
+if TYPE_CHECKING:
+    from engine.runtime.local import LocalLink
+
+ANSWER_WITHIN_S = 2.0
+
+
+@dataclass(slots=True)
+class SocketLink:
+    """Commands to the engine that owns the store."""
+
+    paths: StorePaths
+
+    def send(self, command: Command) -> Reply:
+        """Send a command; StoreLockedError when the engine does not answer within 2 s."""
+        return send_over(self.paths.socket, command, ANSWER_WITHIN_S)
+
+
+@contextmanager
+def connect(store: Path) -> Iterator[SocketLink | LocalLink]:
+    """Reach a store's engine: over its socket while the lock is held, else by taking the lock."""
+    paths = StorePaths(store)
+    if not paths.store_db.exists():
+        raise StoreError(f"There is no store in {store}; `quarterdeck` or `quarterdeck demo` makes one.")
+    if lock_owner(paths) is not None:
+        yield SocketLink(paths)
+        return
+    from engine.runtime.local import local_link  # the whole engine, where a socket needs none of it
+
+    with local_link(paths) as link:
+        yield link
+
+
+def query(store: Path, name: str, args: dict[str, str]) -> Any:
+    """Answer a reading command, from the running engine or from the store."""
+    with connect(store) as link:
+        reply = link.send(Query(name=name, args=args))
+    if not reply.ok:
+        raise StoreError(reply.text)
+    return reply.data

@@ -1,0 +1,70 @@
+"""A store's engine for as long as one command takes: no feed, the same start, the same handlers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from engine.api import Command, Reply
+from engine.clock import SystemClock
+from engine.config import Instruments, load_agents, policy_of
+from engine.control.handlers import Handlers
+from engine.control.stream import Stream
+from engine.domain.market import Source, SourceKind
+from engine.paths import StorePaths, config_dir
+from engine.runtime.compose import Parts, Plan, arm, assemble
+from engine.runtime.reads import StoreReader
+from engine.store.journal import Journal
+
+
+@dataclass(slots=True)
+class LocalLink:
+    """Commands to a store that no engine owns: this process is its engine for as long as it takes."""
+
+    parts: Parts
+    loop: asyncio.AbstractEventLoop
+
+    def send(self, command: Command) -> Reply:
+        """Carry a command out on the store itself."""
+        return self.loop.run_until_complete(self._handle(command))
+
+    async def _handle(self, command: Command) -> Reply:
+        reader = StoreReader(self.parts.journal.paths, self.parts.core)
+        try:
+            return await Handlers(self.parts.core, reader.read).handle(command)
+        finally:
+            await reader.close()
+
+
+@contextmanager
+def local_link(paths: StorePaths) -> Iterator[LocalLink]:
+    """Take the lock, start up as a console would, and serve one caller."""
+    loop = asyncio.new_event_loop()
+    journal = Journal.open(paths)
+    parts = None
+    try:
+        plan = _plan_of(journal)
+        clock = SystemClock()
+        parts = assemble(plan, journal, Stream(), clock, durable=True)
+        loop.run_until_complete(arm(parts, plan, clock.now_ms()))
+        yield LocalLink(parts, loop)
+    finally:
+        if parts is not None:
+            parts.close()
+        else:
+            journal.close()
+        loop.close()
+
+
+def _plan_of(journal: Journal) -> Plan:
+    """Return a plan for a store without a feed: its own instruments, the configured agents that fit them."""
+    books, folder = journal.books, config_dir()
+    listed = tuple(books.instruments.values())
+    agents = load_agents(folder, Instruments.load(folder)) if folder.is_dir() else ()
+    fitting = tuple(agent for agent in agents if all(key in books.instruments for key in agent.instruments))
+    kind = SourceKind(books.genesis.source_kind) if books.genesis else SourceKind.REPLAY
+    interval_ms = min((agent.timeframe_ms for agent in fitting), default=60_000)
+    source = Source(kind=kind, name="no feed")
+    return Plan(policy=policy_of(folder), instruments=listed, agents=fitting, source=source, interval_ms=interval_ms)
