@@ -18,7 +18,11 @@ from engine.risk.sizing import size
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """What the gate says to one draft. intent None: refused, or nothing to trade. bound_by: what decided the size."""
+    """What the gate says to one draft.
+
+    target_qty: what may be traded to, or what was asked for when it is refused. intent None: refused, or nothing to
+    trade. bound_by: what decided the size.
+    """
 
     target_qty: Decimal
     bound_by: str
@@ -31,7 +35,9 @@ def judge(situation: Situation, cycle_id: str, decision_id: str) -> Ruling:
     sizing = size(situation)
     assessment = assess(situation, sizing.target_qty)
     bound_by = assessment.bound_by or sizing.bound_by
-    if assessment.refused or assessment.target == situation.current_qty:
+    if assessment.refused:
+        return Ruling(sizing.target_qty, bound_by, assessment, None)
+    if assessment.target == situation.current_qty:
         return Ruling(assessment.target, bound_by, assessment, None)
     intent = _intent(situation, cycle_id, decision_id, assessment.target)
     return Ruling(assessment.target, bound_by, assessment, intent)
