@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from engine.runtime.local import LocalLink
 
 ANSWER_WITHIN_S = 2.0
+LIVE_VIEWS = ("status", "agents", "approvals")
 
 
 @dataclass(slots=True)
@@ -47,7 +48,13 @@ def connect(store: Path) -> Iterator[SocketLink | LocalLink]:
 
 
 def query(store: Path, name: str, args: dict[str, str]) -> Any:
-    """Answer a reading command, from the running engine or from the store."""
+    """Answer a reading command, from the running engine or from the store, which reading leaves as it was."""
+    paths = StorePaths(store)
+    if name not in LIVE_VIEWS and paths.store_db.exists() and lock_owner(paths) is None:
+        from engine.runtime.reads import question, reading  # as above
+
+        with reading(store) as reader:
+            return reader.read(question(name, args))
     with connect(store) as link:
         reply = link.send(Query(name=name, args=args))
     if not reply.ok:

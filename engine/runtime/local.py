@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from engine.api import Command, Reply
+from engine.api import Command, Query, Reply
 from engine.clock import SystemClock
 from engine.config import Instruments, load_agents, policy_of
 from engine.control.handlers import Handlers
@@ -21,16 +21,24 @@ from engine.store.journal import Journal
 
 @dataclass(slots=True)
 class LocalLink:
-    """Commands to a store that no engine owns: this process is its engine for as long as it takes."""
+    """Commands to a store that no engine owns: this process is its engine for as long as it takes.
+
+    It takes up work, which leaves rows in the journal, only for a command that does something.
+    """
 
     parts: Parts
+    plan: Plan
     loop: asyncio.AbstractEventLoop
+    armed: bool = False
 
     def send(self, command: Command) -> Reply:
         """Carry a command out on the store itself."""
         return self.loop.run_until_complete(self._handle(command))
 
     async def _handle(self, command: Command) -> Reply:
+        if not self.armed and not isinstance(command, Query):
+            self.armed = True
+            await arm(self.parts, self.plan, self.parts.core.desk.clock.now_ms())
         reader = StoreReader(self.parts.journal.paths, self.parts.core)
         try:
             return await Handlers(self.parts.core, reader.read).handle(command)
@@ -40,16 +48,14 @@ class LocalLink:
 
 @contextmanager
 def local_link(paths: StorePaths) -> Iterator[LocalLink]:
-    """Take the lock, start up as a console would, and serve one caller."""
+    """Take the lock, and serve one caller as a console's engine would."""
     loop = asyncio.new_event_loop()
     journal = Journal.open(paths)
     parts = None
     try:
         plan = _plan_of(journal)
-        clock = SystemClock()
-        parts = assemble(plan, journal, Stream(), clock, durable=True)
-        loop.run_until_complete(arm(parts, plan, clock.now_ms()))
-        yield LocalLink(parts, loop)
+        parts = assemble(plan, journal, Stream(), SystemClock(), durable=True)
+        yield LocalLink(parts, plan, loop)
     finally:
         if parts is not None:
             parts.close()

@@ -13,6 +13,7 @@ from engine.control.core import Core
 from engine.control.wire import to_json
 from engine.errors import StoreError, UsageError
 from engine.paths import StorePaths
+from engine.runtime.link import LIVE_VIEWS
 from engine.store import queries
 from engine.store.database import exists
 from engine.store.explain import explain
@@ -22,7 +23,6 @@ from engine.store.verify import VerifyReport
 from engine.store.verify import verify as verify_store
 
 ROWS_SHOWN = 50
-LIVE_VIEWS = ("status", "agents", "approvals")
 
 
 class StoreReader:
