@@ -122,6 +122,15 @@ async def test_a_limit_that_waited_makes_and_one_through_on_arrival_takes() -> N
     ]
 
 
+async def test_a_limit_through_on_arrival_for_which_no_volume_was_left_still_takes() -> None:
+    venue = Venue()
+    await venue.buy("first", 10)
+    await venue.buy("late", 1, limit=95)
+    venue.flat(94)
+    venue.flat(93)
+    assert venue.told()[1:] == ["late BUY 1 @ 93.1 TAKER fee 0.1862 USDT"]
+
+
 async def test_a_buy_stop_and_a_buy_target_act_from_their_own_sides() -> None:
     venue = Venue()
     await venue.buy("breakout", 1, stop=105)

@@ -43,14 +43,15 @@ async def test_a_target_takes_its_stop_along() -> None:
     assert await venue.working() == {}
 
 
-async def test_protection_of_an_entry_at_the_open_acts_in_the_same_candle() -> None:
+@pytest.mark.parametrize(
+    ("high", "low", "exit_"),
+    [(112, 99, "e1-target SELL 1 @ 110 MAKER"), (101, 94, "e1-stop SELL 1 @ 94.81 TAKER")],
+)
+async def test_protection_of_an_entry_at_the_open_acts_in_the_same_candle(high: int, low: int, exit_: str) -> None:
     venue = Venue()
     await venue.buy("e1", 1, bracket=(95, 110))
-    venue.candle(100, 112, 99, 111)
-    assert [text.split(" fee")[0] for text in venue.told() if "@" in text] == [
-        "e1 BUY 1 @ 100.2 TAKER",
-        "e1-target SELL 1 @ 110 MAKER",
-    ]
+    venue.candle(100, high, low, 100)
+    assert [text.split(" fee")[0] for text in venue.told() if "@" in text] == ["e1 BUY 1 @ 100.2 TAKER", exit_]
 
 
 @pytest.mark.parametrize("entry", [{"limit": 98}, {"stop": 102}])
@@ -74,6 +75,19 @@ async def test_protection_that_acts_ends_the_rest_of_its_entry() -> None:
     venue.flat(90)
     assert venue.told()[0].startswith("e1-stop SELL 10 @ 89.82")
     assert await venue.money() == {"USDT": "9892.3996"}  # 10000 - 1002 - 2.004 + 898.2 - 1.7964
+
+
+async def test_a_target_that_fills_partly_ends_the_rest_of_its_entry() -> None:
+    venue = Venue()
+    await venue.buy("e1", 15, limit=98, bracket=(95, 110))
+    venue.candle(100, 101, 98, 100)
+    venue.told()
+    venue.candle(105, 111, 100, 105, volume=50)
+    assert venue.told() == [
+        "e1-target SELL 5 @ 110 MAKER fee 0.55 USDT",
+        "e1 CANCELED: its protection ended",
+        "e1-stop covers 5",
+    ]
 
 
 async def test_an_exit_takes_the_protection_along_in_the_same_step() -> None:

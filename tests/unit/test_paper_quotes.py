@@ -152,3 +152,35 @@ async def test_a_quote_that_is_crossed_or_not_positive_is_passed_over() -> None:
     venue.quote(0, 100)
     await venue.buy("e1", 1)
     assert venue.told() == []
+
+
+async def test_of_a_small_quote_the_market_order_is_served_before_an_older_limit() -> None:
+    venue = Venue()
+    await venue.buy("limit", 1, limit=101)
+    await venue.buy("market", 1)
+    venue.quote(99, 101, 1, 1)
+    assert [text.split(" @")[0] for text in venue.told()] == ["market BUY 1"]
+
+
+async def test_a_quote_seen_before_a_stop_came_is_no_sample() -> None:
+    venue = await held(stop=90)
+    venue.quote(94, 100)
+    await venue.sell("trail", 1, stop=95, reduce=True)
+    venue.told()
+    venue.quote(94, 100)
+    assert venue.told() == []
+    venue.quote(94, 100)
+    assert venue.told()[0].startswith("trail SELL 1")
+
+
+async def test_a_candle_that_is_known_only_after_a_later_quote_is_booked_after_it() -> None:
+    venue = Venue()
+    start_ms = venue.clock.now_ms()
+    await venue.buy("dip", 1, limit=95)
+    venue.clock.set_ms(start_ms + 60_500)
+    venue.quote(99, 101)
+    await venue.buy("e1", 1)
+    venue.clock.set_ms(start_ms)
+    venue.candle(100, 100, 94, 100)
+    learned = await venue.gateway.fills_since(start_ms + 61_000)
+    assert {fill.client_order_id for fill in learned} == {"dip", "e1"}

@@ -214,7 +214,9 @@ async def test_after_a_failed_write_the_venue_answers_nothing_until_a_restart(fu
         await full_disk.buy("e2", 1)
     with pytest.raises(VenueUnreachableError, match="disk full"):
         await full_disk.gateway.open_orders()
-    with pytest.raises(StoreError):
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("DROP TRIGGER full")
+    with pytest.raises(StoreError, match="disk full"):
         full_disk.flat()
     fresh = reopened(path)
     assert await fresh.working() == {}
