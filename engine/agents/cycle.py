@@ -128,27 +128,31 @@ def _judge(desk: Desk, agent: RunningAgent, cycle: str, draft: DecisionDraft, fe
             )
         )  # fmt: skip
     ruling = judge(situation, cycle, decision_id)
-    disposition, prepared, asked = _dispose(desk, agent, draft, ruling, situation.current_qty)
-    mark = situation.mark
-    item = CycleItem(
-        draft.instrument,
-        draft.direction,
+    disposition, prepared, asked = _dispose(desk, agent, draft, ruling)
+    return Judged(item_of(ruling, disposition, _feature_text(features)), prepared, asked)
+
+
+def item_of(ruling: Ruling, disposition: Disposition, features: str) -> CycleItem:
+    """Return what the journal keeps of one decision and of every check on it."""
+    decision = ruling.decision
+    return CycleItem(
+        decision.instrument,
+        decision.direction,
         disposition,
-        situation.current_qty,
-        ruling.target_qty,
-        draft.confidence,
-        mark.price if mark else None,
-        mark.ts_ms if mark else 0,
-        draft.rationale[:500],
-        _feature_text(features),
+        decision.current_qty,
+        decision.target_qty,
+        decision.confidence,
+        decision.price,
+        decision.price_ms,
+        decision.rationale[:500],
+        features,
         ruling.bound_by,
         ruling.assessment.checks,
     )
-    return Judged(item, prepared, asked)
 
 
 def _dispose(
-    desk: Desk, agent: RunningAgent, draft: DecisionDraft, ruling: Ruling, before_qty: Decimal
+    desk: Desk, agent: RunningAgent, draft: DecisionDraft, ruling: Ruling
 ) -> tuple[Disposition, Prepared | None, Event | None]:
     if ruling.assessment.refused:
         return Disposition.REFUSED, None, None
@@ -157,13 +161,11 @@ def _dispose(
     if agent.config.autonomy is Autonomy.OBSERVE:
         return Disposition.OBSERVED, None, None
     if agent.config.autonomy is Autonomy.APPROVE:
-        return Disposition.AWAITING_APPROVAL, None, _ask(desk, agent, draft, ruling, ruling.intent, before_qty)
+        return Disposition.AWAITING_APPROVAL, None, _ask(desk, agent, draft, ruling, ruling.intent)
     return Disposition.ACTED, desk.router.prepare(ruling.intent), None
 
 
-def _ask(
-    desk: Desk, agent: RunningAgent, draft: DecisionDraft, ruling: Ruling, intent: Intent, before_qty: Decimal
-) -> Event:
+def _ask(desk: Desk, agent: RunningAgent, draft: DecisionDraft, ruling: Ruling, intent: Intent) -> Event:
     mark = desk.surroundings.valuation.marks[intent.instrument]
     return desk.approvals.ask(
         Waiting(
@@ -171,7 +173,7 @@ def _ask(
             agent=agent.config,
             draft=draft,
             checks=ruling.assessment.checks,
-            before_qty=before_qty,
+            before_qty=ruling.decision.current_qty,
             digest=digest_of(intent, desk.policy_hash, mark.ts_ms),
             expires_ms=desk.clock.now_ms() + agent.config.approval_ttl_ms,
         )

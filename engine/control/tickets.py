@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from hashlib import blake2b
 
+from engine.agents.cycle import item_of
 from engine.api import Ticket, TicketPreview
 from engine.control.core import Core
 from engine.domain.agent import TRADER, AgentConfig, AgentLimits, Protection
@@ -36,7 +37,7 @@ def preview(core: Core, ticket: Ticket) -> TicketPreview:
     """Return what the guardrails say to a ticket, sending nothing."""
     judgement = _judge(core, ticket)
     situation, ruling = judgement.situation, judgement.ruling
-    qty = abs(ruling.target_qty - situation.current_qty) if ruling.intent else ZERO
+    qty = ruling.intent.qty if ruling.intent else ZERO
     price = ticket.limit_price or (situation.mark.price if situation.mark else None)
     notional = qty * price if price is not None else ZERO
     stop, target = _protection(ticket, situation)
@@ -61,7 +62,7 @@ async def submit(core: Core, ticket: Ticket, preview_id: str) -> str:
     """Send a ticket that was previewed; RefusedError when the guardrails now say otherwise. Returns a sentence."""
     judgement = _judge(core, ticket)
     ruling, situation = judgement.ruling, judgement.situation
-    item = _item(judgement, ticket)
+    item = item_of(ruling, Disposition.ACTED if ruling.intent else Disposition.REFUSED, "")
     if ruling.intent is None:
         _record(core, judgement.cycle, item)
         refused = ruling.assessment.refused
@@ -148,25 +149,6 @@ def _protection(ticket: Ticket, situation: Situation) -> tuple[Decimal | None, D
     if ticket.side is Side.SELL or (situation.mark is None and ticket.limit_price is None):
         return None, None
     return protection_prices(situation)
-
-
-def _item(judgement: Judgement, ticket: Ticket) -> CycleItem:
-    situation, ruling = judgement.situation, judgement.ruling
-    mark = situation.mark
-    return CycleItem(
-        ticket.instrument,
-        situation.draft.direction,
-        Disposition.ACTED if ruling.intent else Disposition.REFUSED,
-        situation.current_qty,
-        ruling.target_qty,
-        situation.draft.confidence,
-        mark.price if mark else None,
-        mark.ts_ms if mark else 0,
-        "manual ticket",
-        "",
-        ruling.bound_by,
-        ruling.assessment.checks,
-    )
 
 
 def _record(core: Core, cycle: str, item: CycleItem, *more: OrderIntended) -> None:

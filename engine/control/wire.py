@@ -14,7 +14,7 @@ from engine.api import API_VERSION, Command, Ticket
 from engine.domain.money import AmountError, amount, plain
 from engine.errors import UsageError
 
-COMMANDS: dict[str, type[Any]] = {cls.__name__: cls for cls in typing.get_args(Command)}
+COMMANDS: dict[str, Any] = {cls.__name__: cls for cls in typing.get_args(Command)}
 
 
 def to_json(value: Any) -> Any:
@@ -29,7 +29,7 @@ def to_json(value: Any) -> Any:
         return {field.name: to_json(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
         return {str(key): to_json(item) for key, item in value.items()}
-    return [to_json(item) for item in value]
+    return [to_json(item) for item in iter(value)]
 
 
 def pack_command(command: Command) -> dict[str, Any]:

@@ -77,7 +77,7 @@ class DecisionDraft:
 class Decision:
     """A signed target for the agent's own sub-position in one instrument, sized by code (R1).
 
-    current_qty, target_qty: signed, in base. price: the mark it was sized at, of price_ms.
+    current_qty, target_qty: signed, in base. price: the mark it was sized at, of price_ms; None without one.
     """
 
     decision_id: str
@@ -89,7 +89,7 @@ class Decision:
     target_qty: Decimal
     confidence: Decimal | None
     rationale: str
-    price: Decimal
+    price: Decimal | None
     price_ms: int
     made_ms: int
     limit_price: Decimal | None = None

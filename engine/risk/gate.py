@@ -8,7 +8,7 @@ from decimal import Decimal
 from engine.domain.decision import Decision, DecisionDraft
 from engine.domain.instrument import Instrument
 from engine.domain.intent import Intent
-from engine.domain.money import ONE, ZERO, nearest_price, round_price
+from engine.domain.money import ONE, nearest_price, round_price
 from engine.domain.order import OrderRole, OrderType, Side
 from engine.domain.portfolio import Position
 from engine.risk.guardrails import Assessment, assess
@@ -20,11 +20,11 @@ from engine.risk.sizing import size
 class Ruling:
     """What the gate says to one draft.
 
-    target_qty: what may be traded to, or what was asked for when it is refused. intent None: refused, or nothing to
-    trade. bound_by: what decided the size.
+    decision: the target that code made of it; what was asked for, where it is refused. intent None: refused, or
+    nothing to trade. bound_by: what decided the size.
     """
 
-    target_qty: Decimal
+    decision: Decision
     bound_by: str
     assessment: Assessment
     intent: Intent | None
@@ -34,13 +34,10 @@ def judge(situation: Situation, cycle_id: str, decision_id: str) -> Ruling:
     """Size a draft, run the guardrails in order, and make the intent if they let it through (R1)."""
     sizing = size(situation)
     assessment = assess(situation, sizing.target_qty)
-    bound_by = assessment.bound_by or sizing.bound_by
-    if assessment.refused:
-        return Ruling(sizing.target_qty, bound_by, assessment, None)
-    if assessment.target == situation.current_qty:
-        return Ruling(assessment.target, bound_by, assessment, None)
-    intent = _intent(situation, cycle_id, decision_id, assessment.target)
-    return Ruling(assessment.target, bound_by, assessment, intent)
+    target = sizing.target_qty if assessment.refused else assessment.target
+    decision = _decision(situation, target, cycle_id, decision_id)
+    intent = None if assessment.refused or not decision.delta else _intent(situation, decision)
+    return Ruling(decision, assessment.bound_by or sizing.bound_by, assessment, intent)
 
 
 def closing_intent(position: Position, qty: Decimal, price: Decimal, flatten_id: str, now_ms: int) -> Intent:
@@ -61,8 +58,7 @@ def closing_intent(position: Position, qty: Decimal, price: Decimal, flatten_id:
     )
 
 
-def decision_of(situation: Situation, ruling: Ruling, cycle_id: str, decision_id: str) -> Decision:
-    """Return the decision as a value: the target the gate left, on the price it was made at."""
+def _decision(situation: Situation, target_qty: Decimal, cycle_id: str, decision_id: str) -> Decision:
     draft, mark = situation.draft, situation.mark
     return Decision(
         decision_id=decision_id,
@@ -71,10 +67,10 @@ def decision_of(situation: Situation, ruling: Ruling, cycle_id: str, decision_id
         instrument=situation.instrument.key,
         direction=draft.direction,
         current_qty=situation.current_qty,
-        target_qty=ruling.target_qty,
+        target_qty=target_qty,
         confidence=draft.confidence,
         rationale=draft.rationale,
-        price=mark.price if mark else ZERO,
+        price=mark.price if mark else None,
         price_ms=mark.ts_ms if mark else 0,
         made_ms=situation.now_ms,
         limit_price=draft.limit_price,
@@ -83,15 +79,15 @@ def decision_of(situation: Situation, ruling: Ruling, cycle_id: str, decision_id
     )
 
 
-def _intent(situation: Situation, cycle_id: str, decision_id: str, target: Decimal) -> Intent:
-    delta = target - situation.current_qty
-    entry = abs(target) > abs(situation.current_qty)
+def _intent(situation: Situation, decision: Decision) -> Intent:
+    delta = decision.delta
+    entry = abs(decision.target_qty) > abs(decision.current_qty)
     draft, instrument = situation.draft, situation.instrument
     stop, take = protection_prices(situation) if entry else (None, None)
     return Intent(
-        intent_id=decision_id,
-        cycle_id=cycle_id,
-        agent=situation.agent.name,
+        intent_id=decision.decision_id,
+        cycle_id=decision.cycle_id,
+        agent=decision.agent,
         instrument=instrument.key,
         role=OrderRole.ENTRY if entry else OrderRole.EXIT,
         side=Side.BUY if delta > 0 else Side.SELL,

@@ -138,7 +138,7 @@ def assemble(
 
 
 def slot_clock(agents: Iterable[AgentConfig], books: Books) -> SlotClock | None:
-    """Return the slots of the agents that run by interval or cron, none of them twice (R28); None without such agents."""
+    """Return the slots of agents that run by interval or cron, none twice (R28); None without such agents."""
     timed = {agent.name: agent.schedule for agent in agents if is_timed(agent.schedule)}
     return SlotClock(timed, claimed=dict.fromkeys(timed, books.last_ts_ms)) if timed else None
 
