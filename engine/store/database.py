@@ -96,6 +96,9 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     return connection
 
 
+DAMAGED = (sqlite3.Error, UnicodeError)
+"""What reading a damaged file raises; its texts, and SQLite's own messages about them, may be no UTF-8."""
+
 READER_PRAGMAS = ("PRAGMA query_only = ON", "PRAGMA trusted_schema = OFF", "PRAGMA temp_store = MEMORY")
 
 
@@ -108,7 +111,7 @@ def schema_of(connection: sqlite3.Connection, path: Path) -> int:
     """Return a store's schema number. Raises StoreError when there is none, or a newer program wrote it (P30)."""
     try:
         row = connection.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
-    except sqlite3.DatabaseError as error:
+    except DAMAGED as error:
         raise StoreError(f"{path} is no store ({error}); restore a backup or name another --store.") from None
     if row is None or type(row[0]) is not int:
         raise StoreError(f"{path} names no schema; restore a backup.")

@@ -53,7 +53,7 @@ class Reader:
                 rows = self._connection.execute(sql, values).fetchall()
         except StopIteration as done:
             return done.value
-        except sqlite3.Error as error:
+        except database.DAMAGED as error:
             raise _unreadable(error) from None
         finally:
             self._connection.set_progress_handler(None, 0)
@@ -84,7 +84,7 @@ class AsyncReader:
                     rows = list(await connection.execute_fetchall(sql, values))
             except StopIteration as done:
                 return done.value
-            except sqlite3.Error as error:
+            except database.DAMAGED as error:
                 raise _unreadable(error) from None
 
     async def close(self) -> None:
@@ -111,7 +111,7 @@ def _alarm(limit_ms: float) -> Callable[[], int]:
     return lambda: int(wall_s() > end_s)
 
 
-def _unreadable(error: sqlite3.Error) -> StoreError:
+def _unreadable(error: Exception) -> StoreError:
     if getattr(error, "sqlite_errorname", "") == "SQLITE_INTERRUPT":
         return StoreError("the question took too long and was given up, so that trading goes on; ask for fewer rows.")
     return StoreError(f"the store cannot be read: {error}; run quarterdeck verify.")

@@ -45,7 +45,7 @@ def recover(paths: StorePaths, *, batch: bool) -> Recovered:
         _check_tail(connection, paths, seq, head)
         names = {name: number for number, name in connection.execute("SELECT id, name FROM names")}
         return Recovered(connection, load_books(connection), seq, head, epoch, names)
-    except sqlite3.Error as error:
+    except database.DAMAGED as error:
         connection.close()
         raise StoreError(f"{paths.store_db} cannot be opened: {error}; restore a backup.") from None
     except BaseException:

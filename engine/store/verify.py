@@ -71,7 +71,7 @@ def verify(paths: StorePaths) -> VerifyReport:
         proof.compare_end(paths)
     except Breach as found:
         breach = str(found)
-    except sqlite3.Error as error:
+    except database.DAMAGED as error:
         breach = f"the database is damaged after journal row {proof.seq}: {error}."
     finally:
         connection.close()
@@ -97,11 +97,13 @@ class Proof:
         self.held: dict[int, Decimal] = {}
         self.traded: dict[tuple[str, str], Decimal] = {}
         self.markets: set[tuple[int, str]] = set()
-        self.fills = self._rows("SELECT seq, market, trade_id, order_seq FROM fills ORDER BY seq")
-        self.ledger = self._rows("SELECT id, target, source, asset, amount FROM ledger ORDER BY id")
+        self.fills: Iterator[tuple[Any, ...]] = iter(())
+        self.ledger: Iterator[tuple[Any, ...]] = iter(())
 
     def walk(self) -> None:
         """Prove the journal's rows one after the other, and with each fill its rows in fills and ledger."""
+        self.fills = self.connection.execute("SELECT seq, market, trade_id, order_seq FROM fills ORDER BY seq")
+        self.ledger = self.connection.execute("SELECT id, target, source, asset, amount FROM ledger ORDER BY id")
         found = self.connection.execute("SELECT seq, ts_ms, kind, payload, hash FROM journal ORDER BY seq")
         while rows := found.fetchmany(_FETCH):
             for row in rows:
@@ -228,12 +230,9 @@ class Proof:
             if plain(total) != figures[0]:
                 _breach(f"positions row {where} is {figures[0]}, but its fills add up to {plain(total)}.")
 
-    def _rows(self, sql: str) -> Iterator[tuple[Any, ...]]:
-        yield from self.connection.execute(sql)
-
 
 def _shown(key: Any, name: Any) -> str:
-    return " ".join(key) if isinstance(key, tuple) else str(name(key))
+    return " ".join(map(str, key)) if isinstance(key, tuple) else str(name(key))
 
 
 def _breach(sentence: str) -> NoReturn:

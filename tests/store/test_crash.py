@@ -1,0 +1,79 @@
+"""A writer killed without warning: what it acknowledged is there, and what it did not is there whole or not at all."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine.paths import StorePaths
+from engine.store.journal import Journal
+from engine.store.verify import verify
+from tests.store.samples import HELD, START_MS
+
+ROOT = Path(__file__).parents[2]
+WRITE = """
+import sys
+from pathlib import Path
+from engine.paths import StorePaths
+from engine.store.journal import Journal
+from tests.store.samples import GENESIS, OPENING, START_MS, round_trips
+paths = StorePaths(Path(sys.argv[1]))
+journal = Journal.create(paths, START_MS, GENESIS, *OPENING)
+events = round_trips(100_000 // 25)
+for at in range(0, len(events), 4):
+    journal.record(events[at][0], *(event for _ts, event in events[at : at + 4]))
+    print(journal.seq, journal.tail_hash, flush=True)
+"""
+
+
+def killed_after(paths: StorePaths, records: int) -> list[str]:
+    """Let a writer acknowledge some records, kill it, and return its last complete line."""
+    command = [sys.executable, "-c", WRITE, str(paths.root)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        lines = [writer.stdout.readline() for _record in range(records)]
+        os.kill(writer.pid, signal.SIGKILL)
+        lines += writer.stdout.readlines()
+    assert writer.returncode == -signal.SIGKILL
+    return [line for line in lines if line.endswith("\n")][-1].split()
+
+
+@pytest.mark.parametrize("records", [1, 7, 60])
+@pytest.mark.fault("P02", "P06")
+def test_after_kill_9_all_that_was_acknowledged_is_there_and_the_store_is_sound(tmp_path: Path, records: int) -> None:
+    paths = StorePaths(tmp_path / "store")
+    seq, tail_hash = killed_after(paths, records)
+    report = verify(paths)
+    assert report.first_breach is None
+    assert report.rows >= int(seq)
+    assert (report.rows - 3) % 4 == 0  # a record is there whole or not at all
+    assert report.fills == report.orders == (report.rows - 3) // 4
+    if report.rows == int(seq):
+        assert report.tail_hash == tail_hash
+
+    journal = Journal.open(paths)
+    assert journal.seq == report.rows
+    assert journal.books.count.fills == report.fills
+    journal.record(START_MS, HELD)
+    journal.close()
+    assert verify(paths).rows == report.rows + 1
+    assert sorted(path.name for path in paths.root.iterdir()) == ["anchor", "lock", "store.db"]
+
+
+@pytest.mark.fault("P09")
+def test_a_second_kill_during_the_next_run_is_survived_too(tmp_path: Path) -> None:
+    paths = StorePaths(tmp_path / "store")
+    killed_after(paths, 5)
+    rows = verify(paths).rows
+    child = os.fork()
+    if child == 0:  # opens the store and dies at once, its epoch taken and nothing written
+        Journal.open(paths)
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    journal = Journal.open(paths)
+    assert (journal.seq, journal.epoch) == (rows, 3)
+    journal.close()
+    assert verify(paths).first_breach is None
