@@ -56,9 +56,10 @@ class Engine:
             self.refresh()
 
     def request_stop(self) -> None:
-        """Ask the engine to stop after the event in hand; safe from any thread."""
+        """Ask the engine to stop after the event in hand; safe from any thread, and when it has stopped already."""
         if self.loop is not None:
-            self.loop.call_soon_threadsafe(self._stop.set)
+            with contextlib.suppress(RuntimeError):  # its loop may close between a look and the call
+                self.loop.call_soon_threadsafe(self._stop.set)
 
     def refresh(self) -> None:
         """Build the snapshot that readers get."""

@@ -29,7 +29,9 @@ def to_json(value: Any) -> Any:
         return {field.name: to_json(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
         return {str(key): to_json(item) for key, item in value.items()}
-    return [to_json(item) for item in iter(value)]
+    if isinstance(value, (list, tuple)):
+        return [to_json(item) for item in value]
+    raise TypeError(f"{type(value).__name__} cannot be sent as JSON")
 
 
 def pack_command(command: Command) -> dict[str, Any]:
