@@ -8,7 +8,6 @@ passes its deadline is aborted, so that it cannot keep the write-ahead log from 
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Callable, Generator
 from typing import Any, Protocol, TypeVar
 
