@@ -18,6 +18,7 @@ from engine.domain.events import ApprovalClosed, BaselineReset, EquityMarked, Fl
 from engine.domain.market import FeedEvent, FeedStatus, Instant, OrderBook, Quote, Source
 from engine.domain.money import ZERO, plain
 from engine.domain.policy import KillAction, Policy, TradingState
+from engine.errors import StoreError
 from engine.execution.flatten import Flatten
 from engine.execution.latch import SendLatch
 from engine.execution.paper import PaperGateway
@@ -52,6 +53,7 @@ class Core:
         self.max_drawdown_frac = ZERO
         self.data_ms: int | None = None
         self.curve: list[tuple[int, Decimal]] = []
+        self.unwritten = ""
         self.previews: dict[str, Decimal | None] = {}
         self._hour = -1
         self._two = TwoSample()
@@ -62,6 +64,11 @@ class Core:
     def shown_state(self) -> TradingState:
         """The state a person must see: HALTED as soon as nothing can be sent, before it is on disk."""
         return TradingState.HALTED if self.latch.halted else self.books.state
+
+    @property
+    def shown_reason(self) -> str:
+        """Why trading is in that state; what could not be written comes first."""
+        return self.unwritten or self.books.state_reason
 
     @property
     def trader_status(self) -> AgentStatus:
@@ -110,7 +117,10 @@ class Core:
         if self.books.state is TradingState.HALTED:
             return False
         change = StateChanged(state=TradingState.HALTED, actor=actor, reason=reason, evidence=evidence)
-        self.journal.record(self.desk.clock.now_ms(), change)
+        try:
+            self.journal.record(self.desk.clock.now_ms(), change)
+        except StoreError as error:  # the memory latch holds without a disk (P23); what failed must be seen
+            self.unwritten = f"{reason}; not written: {error}"
         return True
 
     async def start_flatten(self, actor: str, reason: str) -> bool:
@@ -136,6 +146,7 @@ class Core:
                 "restart", flatten_id=self.books.flatten_id, started_ms=now_ms,
             )  # fmt: skip
         self.peak = self.books.baseline.peak
+        self.equity = self.desk.surroundings.equity()
 
     async def approve_all(self, actor: str) -> None:
         """Approve whatever waits, journaled as such: a replay's stand-in for a person (DESIGN section 10)."""
@@ -185,9 +196,14 @@ class Core:
             self._check_protection(now_ms)
         if self.slots is not None and self.books.state is not TradingState.HALTED:
             for name in self.slots.due(now_ms):
-                agent = self.agents[name]
-                ready = [key for key in agent.config.instruments if self._is_warm(key, agent)]
-                await self._run(agent, "interval", ready)
+                await self.run_slot(name, now_ms)
+
+    async def run_slot(self, name: str, slot_ms: int) -> None:
+        """Run an agent for a slot of its own schedule, unless trading is halted."""
+        if self.shown_state is TradingState.HALTED:
+            return
+        agent = self.agents[name]
+        await self._run(agent, "interval", [key for key in agent.config.instruments if self._is_warm(key, agent)])
 
     async def _run_due(self, instant: Instant) -> None:
         """Run the agents whose timeframe closed with this instant, in name order (R28: a slot once)."""

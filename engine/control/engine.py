@@ -14,6 +14,7 @@ from engine.control.handlers import Handlers
 from engine.control.stream import Stream
 from engine.domain.market import FeedEvent, Instant
 from engine.market.feed import Feed
+from engine.triggers.schedule import WallSchedule
 
 SLICE_MS = 2.0
 """A feed that never waits gives way to commands this often: what F8 may wait behind."""
@@ -22,14 +23,26 @@ HEARTBEAT_MS = 250.0
 
 
 class Engine:
-    """A core, its feed and its drivers. wall: the machine's clock; the core's own may be virtual."""
+    """A core, its feed and its drivers.
 
-    def __init__(self, core: Core, feed: Feed | None, handlers: Handlers, stream: Stream, wall: Clock) -> None:
+    wall: the machine's clock; the core's own may be virtual. schedule: of agents that run by the machine's clock.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        feed: Feed | None,
+        handlers: Handlers,
+        stream: Stream,
+        wall: Clock,
+        schedule: WallSchedule | None = None,
+    ) -> None:
         self.core = core
         self.feed = feed
         self.handlers = handlers
         self.stream = stream
         self.wall = wall
+        self.schedule = schedule
         self.finished = False
         self.latest: Snapshot | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -42,12 +55,16 @@ class Engine:
         self.refresh()
         if on_ready is not None:
             on_ready()
+        if self.schedule is not None:
+            self.schedule.start()
         tasks = [asyncio.create_task(self._snapshots()), asyncio.create_task(self._heartbeats())]
         try:
             await self._drive()
             self.finished = True
             await self._stop.wait()
         finally:
+            if self.schedule is not None:
+                self.schedule.shutdown()
             for task in tasks:
                 task.cancel()
             for task in tasks:

@@ -46,7 +46,7 @@ def snapshot(core: Core, *, mono_ms: float, progress: float | None, finished: bo
         feed_text=status.text if status else "",
         connected=status.connected if status else core.source.kind is not SourceKind.LIVE,
         state=core.shown_state,
-        state_reason=books.state_reason,
+        state_reason=core.shown_reason,
         state_actor=books.state_actor,
         state_since_ms=books.state_since_ms,
         currency=core.policy.account_currency,

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from engine.agents.cycle import Desk
 from engine.agents.manager import hire
-from engine.clock import Clock
+from engine.clock import Clock, ManualClock
 from engine.config import canonical_json, config_hash
 from engine.control.core import Core
 from engine.control.stream import Stream
-from engine.domain.agent import AgentConfig, AgentStatus
+from engine.domain.agent import AgentConfig, AgentStatus, Schedule
 from engine.domain.books import Books
 from engine.domain.events import (
     AgentChanged,
@@ -42,7 +42,7 @@ from engine.market.state import MarketState
 from engine.risk.approvals import Approvals
 from engine.risk.surroundings import Surroundings
 from engine.store.journal import Journal
-from engine.triggers.schedule import SlotClock, is_timed
+from engine.triggers.schedule import SlotClock, WallSchedule, is_timed
 
 SCHEMA = 1
 ClientFinder = Callable[[str], ModelClient]
@@ -132,15 +132,29 @@ def assemble(
     router = Router(journal, gateway, latch, clock, store_id)
     surroundings = Surroundings(books, market, valuation, plan.policy)
     desk = Desk(journal, market, surroundings, Approvals(), router, clock, config_hash(plan.policy))
-    slots = slot_clock(plan.agents, books)
+    slots = slot_clock(plan.agents, books) if isinstance(clock, ManualClock) else None
     core = Core(desk, gateway, latch, plan.policy, agents, plan.source, slots)
     return Parts(core, journal, gateway, stream, paper_store)
 
 
 def slot_clock(agents: Iterable[AgentConfig], books: Books) -> SlotClock | None:
     """Return the slots of agents that run by interval or cron, none twice (R28); None without such agents."""
-    timed = {agent.name: agent.schedule for agent in agents if is_timed(agent.schedule)}
+    timed = timed_agents(agents)
     return SlotClock(timed, claimed=dict.fromkeys(timed, books.last_ts_ms)) if timed else None
+
+
+def wall_schedule(parts: Parts, plan: Plan) -> WallSchedule | None:
+    """Return what runs such agents on the machine's clock; None on a virtual one, where slots are asked for."""
+    core, timed = parts.core, timed_agents(plan.agents)
+    clock = core.desk.clock
+    if not timed or isinstance(clock, ManualClock):
+        return None
+    return WallSchedule(timed, core.run_slot, clock, claimed=dict.fromkeys(timed, core.books.last_ts_ms))
+
+
+def timed_agents(agents: Iterable[AgentConfig]) -> dict[str, Schedule]:
+    """Return name -> schedule of the agents that do not run with each candle."""
+    return {agent.name: agent.schedule for agent in agents if is_timed(agent.schedule)}
 
 
 async def arm(parts: Parts, plan: Plan, now_ms: int) -> None:

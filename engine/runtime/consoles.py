@@ -22,7 +22,7 @@ from engine.market.feed import Feed
 from engine.market.recording import Recording
 from engine.market.replay_feed import ReplayFeed
 from engine.paths import StorePaths
-from engine.runtime.compose import Plan, arm, assemble, genesis
+from engine.runtime.compose import Plan, arm, assemble, genesis, wall_schedule
 from engine.runtime.hosts import DEMO_WARM_BARS, ConsoleOptions
 from engine.runtime.reads import StoreReader
 from engine.store.journal import Journal
@@ -128,7 +128,8 @@ async def _serve(stack: AsyncExitStack, root: Path, plan: Plan, feed: Feed, cloc
     await arm(parts, plan, clock.now_ms())
     reader = StoreReader(paths, parts.core)
     stack.push_async_callback(reader.close)
-    engine = Engine(parts.core, feed, Handlers(parts.core, reader.read), stream, SystemClock())
+    handlers = Handlers(parts.core, reader.read)
+    engine = Engine(parts.core, feed, handlers, stream, SystemClock(), wall_schedule(parts, plan))
     server = ControlServer(engine, paths.socket)
     await server.start()
     stack.push_async_callback(server.stop)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from engine.api import Command, Query, Reply
+from engine.api import Command, Flatten, Query, Reply
 from engine.clock import SystemClock
 from engine.config import Instruments, load_agents, policy_of
 from engine.control.handlers import Handlers
@@ -41,7 +41,10 @@ class LocalLink:
             await arm(self.parts, self.plan, self.parts.core.desk.clock.now_ms())
         reader = StoreReader(self.parts.journal.paths, self.parts.core)
         try:
-            return await Handlers(self.parts.core, reader.read).handle(command)
+            reply = await Handlers(self.parts.core, reader.read).handle(command)
+            if isinstance(command, Flatten) and self.parts.core.flatten is not None:
+                return replace(reply, text=f"{reply.text} No prices come in here: open the console to let it finish.")
+            return reply
         finally:
             await reader.close()
 
