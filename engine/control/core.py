@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from engine.agents.cycle import Desk, run_cycle
 from engine.agents.manager import RunningAgent
-from engine.clock import DAY_MS, HOUR_MS
+from engine.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from engine.domain.agent import AgentStatus
 from engine.domain.events import ApprovalClosed, BaselineReset, EquityMarked, FlattenEnded, Incident, StateChanged
 from engine.domain.market import FeedEvent, FeedStatus, Instant, OrderBook, Quote, Source
@@ -27,6 +27,7 @@ from engine.risk.killswitch import KillSwitch, Trip, TwoSample
 from engine.triggers.schedule import SlotClock
 
 PROTECTION_DEADLINE_MS = 10_000
+CURVE_POINTS = 480  # twice what the widest pane draws
 
 
 class Core:
@@ -55,6 +56,7 @@ class Core:
         self.curve: list[tuple[int, Decimal]] = []
         self.unwritten = ""
         self.previews: dict[str, Decimal | None] = {}
+        self._plot_step_ms = MINUTE_MS
         self._hour = -1
         self._two = TwoSample()
         self._naked_since: dict[tuple[str, str], int] = {}
@@ -241,6 +243,7 @@ class Core:
         self.equity = equity
         if equity is None:
             return
+        self._plot(now_ms, equity)
         base = self.books.baseline
         if equity > self.peak:
             self.peak = equity
@@ -256,12 +259,15 @@ class Core:
         day = now_ms // DAY_MS
         day_start = equity if day != base.day else base.day_start
         self.journal.record(now_ms, EquityMarked(equity=equity, peak=self.peak, day=day, day_start=day_start))
-        self._plot(now_ms, equity)
 
     def _plot(self, now_ms: int, equity: Decimal) -> None:
+        """Add a point to the curve, a step apart at least; once there are too many, every second one goes."""
+        if self.curve and now_ms < self.curve[-1][0] + self._plot_step_ms:
+            return
         self.curve.append((now_ms, equity))
-        if len(self.curve) > 480:  # twice what the widest pane draws: thin the older half, keep the newest points
-            self.curve = self.curve[:240:2] + self.curve[240:]
+        if len(self.curve) > CURVE_POINTS:
+            self.curve = self.curve[::2]
+            self._plot_step_ms *= 2
 
     async def _trip(self, trip: Trip) -> None:
         if self.books.state is TradingState.HALTED:

@@ -47,6 +47,7 @@ class Engine:
         self.latest: Snapshot | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
+        self._taking = False
         self.wanted = True
 
     async def run(self, on_ready: Callable[[], None] | None = None) -> None:
@@ -57,11 +58,10 @@ class Engine:
             on_ready()
         if self.schedule is not None:
             self.schedule.start()
-        tasks = [asyncio.create_task(self._snapshots()), asyncio.create_task(self._heartbeats())]
+        driving = asyncio.create_task(self._drive())
+        tasks = [driving, asyncio.create_task(self._snapshots()), asyncio.create_task(self._heartbeats())]
         try:
-            await self._drive()
-            self.finished = True
-            await self._stop.wait()
+            await self._play(driving)
         finally:
             if self.schedule is not None:
                 self.schedule.shutdown()
@@ -71,6 +71,19 @@ class Engine:
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
             self.refresh()
+
+    async def _play(self, driving: asyncio.Task[None]) -> None:
+        """Wait for the stop; the event in hand is then finished, but not the wait for the feed's next one."""
+        stopping = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait({driving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if driving.done():
+                driving.result()
+            elif self._taking:
+                await driving
+            await stopping
+        finally:
+            stopping.cancel()
 
     def request_stop(self) -> None:
         """Ask the engine to stop after the event in hand; safe from any thread, and when it has stopped already."""
@@ -85,19 +98,25 @@ class Engine:
 
     async def _drive(self) -> None:
         if self.feed is None:
+            self.finished = True
             return
         virtual = self.core.desk.clock if isinstance(self.core.desk.clock, ManualClock) else None
         slice_end = self.wall.mono_ms() + SLICE_MS
         async for event in self.feed.events():
             if virtual is not None and isinstance(event, Instant):
                 virtual.set_ms(event.ts_ms)
+            self._taking = True
             await self._take(event)
+            self._taking = False
             if self.wall.mono_ms() >= slice_end:
                 await asyncio.sleep(0)
                 slice_end = self.wall.mono_ms() + SLICE_MS
             if self._stop.is_set():
                 return
+        self._taking = True
         await self.core.end_of_data()
+        self._taking = False
+        self.finished = True
 
     async def _take(self, event: FeedEvent) -> None:
         """One event; whatever fails in it halts trading and is said, and the next event is taken all the same (P37)."""

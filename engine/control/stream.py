@@ -24,7 +24,7 @@ from engine.domain.events import (
 )
 from engine.domain.money import plain
 from engine.domain.order import OrderStatus
-from engine.domain.risk import Verdict
+from engine.domain.risk import RiskCheck, Verdict
 
 LINES_KEPT = 2_000
 
@@ -73,7 +73,7 @@ def _cycle(row: Recorded, event: CycleDone) -> Iterator[StreamLine]:
         why, cycle = event.detail, event.cycle_id
         yield _line(row, "decision", agent=event.agent, outcome=event.outcome.value, why=why, cycle_id=cycle)
     for item in event.items:
-        refused = next((c.sentence for c in item.checks if c.verdict is Verdict.REFUSE), "")
+        refused = next((_said(check) for check in item.checks if check.verdict is Verdict.REFUSE), "")
         yield _line(
             row,
             "decision",
@@ -85,6 +85,10 @@ def _cycle(row: Recorded, event: CycleDone) -> Iterator[StreamLine]:
             why=refused or item.rationale,
             cycle_id=event.cycle_id,
         )
+
+
+def _said(check: RiskCheck) -> str:
+    return f"{check.code.value} {check.observed}, limit {check.limit}"
 
 
 def _intended(row: Recorded, event: OrderIntended) -> Iterator[StreamLine]:
