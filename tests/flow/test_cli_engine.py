@@ -1,0 +1,102 @@
+"""The CLI beside an engine that owns the store: over its socket, and in one sentence when that does not answer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.paths import StorePaths
+from engine.runtime import ConsoleOptions, EngineHost, console_host
+from engine.store.lock import take_lock
+
+ROOT = Path(__file__).resolve().parents[2]
+START_MS = 1_667_865_600_000
+
+
+def cli(home: Path, *args: object) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "QUARTERDECK_HOME": str(home)}
+    command = [sys.executable, "-m", "console.cli", *map(str, args)]
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=50, check=False)
+
+
+def answered(home: Path, *args: object) -> Any:
+    done = cli(home, *args, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("e")
+
+
+@pytest.fixture(scope="module")
+def engine(home: Path) -> Iterator[EngineHost]:
+    """An engine on a slow recording, in a thread of its own, as the console runs it."""
+    rows = "\n".join(f"{START_MS + bar * 300_000},20000,20010,19990,20000,5" for bar in range(50))
+    recording = home / "BTCUSDT_5m.csv"
+    recording.write_text(f"date,open,high,low,close,volume\n{rows}\n", encoding="utf-8")
+    (home / "config").mkdir()
+    flags = {"asset_pair": ("BTCUSD",)}
+    options = ConsoleOptions(
+        store=home / "store", config_dir=home / "config", feed=str(recording), flags=flags, speed=1.0
+    )
+    host = console_host(options)
+    thread = threading.Thread(target=lambda: asyncio.run(host.run()))
+    thread.start()
+    assert host.ready.wait(30)
+    assert host.error is None
+    yield host
+    host.request_stop()
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def test_commands_reach_the_engine_that_owns_the_store(home: Path, engine: EngineHost) -> None:
+    assert answered(home, "status")["state"] == "ACTIVE"
+    assert answered(home, "halt", "--reason", "from a shell")["data"]["trading_state"] == "HALTED"
+    status = answered(home, "status")
+    assert (status["state"], status["state_reason"]) == ("HALTED", "from a shell")
+    assert answered(home, "resume", "--reason", "tried")["ok"] is True
+    assert answered(home, "fills") == []
+
+
+def test_agents_are_listed_shown_and_paused(home: Path, engine: EngineHost) -> None:
+    assert [row["name"] for row in answered(home, "agents", "list")] == ["sma-cross"]
+    assert answered(home, "agents", "pause", "sma-cross", "--reason", "lunch")["ok"] is True
+    assert answered(home, "agents", "show", "sma-cross")["status"] == "PAUSED"
+    assert answered(home, "agents", "resume", "sma-cross")["ok"] is True
+    assert "RUNNING" in cli(home, "agents", "list").stdout
+    unknown = cli(home, "agents", "pause", "nobody")
+    assert (unknown.returncode, unknown.stderr.count("\n")) == (1, 1)
+    assert cli(home, "agents", "show", "nobody").stderr == (
+        "There is no agent 'nobody' in this store; there are: sma-cross.\n"
+    )
+
+
+def test_cancel_and_flatten_answer(home: Path, engine: EngineHost) -> None:
+    assert answered(home, "cancel-all")["data"]["asked"] == 0
+    assert answered(home, "flatten")["ok"] is True
+    assert answered(home, "status")["state"] == "HALTED"
+
+
+@pytest.mark.fault("P18")
+def test_a_lock_without_an_engine_that_answers_is_exit_3(home: Path, tmp_path: Path, engine: EngineHost) -> None:
+    done = cli(home, "replay", home / "BTCUSDT_5m.csv", "--store", tmp_path / "s", "--json")
+    assert done.returncode == 0, done.stderr
+    lock = take_lock(StorePaths(tmp_path / "s"))
+    try:
+        refused = cli(home, "halt", "--store", tmp_path / "s")
+    finally:
+        lock.release()
+    assert refused.returncode == 3
+    assert refused.stderr.count("\n") == 1
