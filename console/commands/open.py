@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -14,13 +15,19 @@ from console.options import Refusal, Settings, command
 if TYPE_CHECKING:
     from engine.runtime import EngineHost
 
-NO_TERMINAL = "The console needs a terminal; {} works without one."
+NO_TERMINAL = "The console needs a terminal; {} without one."
+CANNOT_DRAW = "The console cannot draw with TERM={}; {} without it."
+BY_HAND = "`quarterdeck status`, `halt`, `flatten` and `approve` work"
+REPLAYED = "`quarterdeck replay` works"
 
 
 def need_terminal(instead: str) -> None:
-    """Refuse to draw where nobody can see it. instead: a command that does without."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    """Refuse to draw where nobody can see it (U14). instead: which commands work all the same."""
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         raise Refusal(NO_TERMINAL.format(instead))
+    terminal = os.environ.get("TERM", "")
+    if terminal in ("dumb", "unknown"):
+        raise Refusal(CANNOT_DRAW.format(terminal, instead))
 
 
 def draw(open_engine: Callable[[], EngineHost]) -> int:
@@ -32,7 +39,7 @@ def draw(open_engine: Callable[[], EngineHost]) -> int:
 
 def open_console(settings: Settings) -> int:
     """Open the console on the trader's own store, with the agents of the configuration."""
-    need_terminal("`quarterdeck status`")
+    need_terminal(BY_HAND)
     return draw(lambda: own_engine(settings, flags=None))
 
 
@@ -55,7 +62,7 @@ def own_engine(settings: Settings, *, flags: Mapping[str, Any] | None) -> Engine
 @click.option("--speed", type=click.FloatRange(0, min_open=True), metavar="N", help="Times real time.")
 def demo(recording: str, speed: float | None) -> int:
     """Open the console on a throwaway paper store with a bundled recording: no keys, no network."""
-    need_terminal("`quarterdeck replay`")
+    need_terminal(REPLAYED)
     return draw(lambda: _demo_engine(recording, speed))
 
 

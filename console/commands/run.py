@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from console.commands.open import draw, need_terminal, own_engine
+from console.commands.open import REPLAYED, draw, need_terminal, own_engine
 from console.options import Settings, agent_options, command, config_option, feed_options, given_flags
 
 
@@ -20,7 +20,7 @@ def run_agent(**given: Any) -> int:
     settings = Settings(**{name: given.pop(name) for name in ("store", "config_dir", "feed", "speed", "seed")})
     flags = given_flags(given)
     _check(flags, settings)
-    need_terminal("`quarterdeck replay`")
+    need_terminal(REPLAYED)
     return draw(lambda: own_engine(settings, flags=flags))
 
 
