@@ -56,8 +56,9 @@ async def run_cycle(desk: Desk, agent: RunningAgent, trigger: str, instruments: 
     _enter(desk, agent, "REASONING")
     answer = await agent.client.decide(request)
     agent.cycles += 1
-    if answer.outcome is Outcome.DECIDED and all(draft.direction is Direction.HOLD for draft in answer.drafts):
-        _hold(desk, agent, began_ms, answer)
+    held = _as_hold(agent, answer)
+    if held is not None:
+        _hold(desk, agent, began_ms, answer, held)
     else:
         await _act(desk, agent, began_ms, trigger, request, answer)
     _enter(desk, agent, "IDLE")
@@ -77,12 +78,22 @@ def _view(desk: Desk, agent: RunningAgent, instrument: str) -> InstrumentView:
     return InstrumentView(instrument, agent.indicators[instrument].compute(series), mark.price, mark.ts_ms, qty)
 
 
-def _hold(desk: Desk, agent: RunningAgent, began_ms: int, answer: ModelAnswer) -> None:
+def _as_hold(agent: RunningAgent, answer: ModelAnswer) -> CycleHeld | None:
+    """Return the row of an answer that only holds; None when there is something to judge."""
+    if answer is agent.hold_answer:  # a deterministic model gives the very same answer for nearly every bar
+        return agent.hold_row
+    if answer.outcome is not Outcome.DECIDED or any(draft.direction is not Direction.HOLD for draft in answer.drafts):
+        return None
+    items = ";".join([f"{draft.instrument}={draft.rationale}" for draft in answer.drafts])
+    agent.hold_answer, agent.hold_row = answer, CycleHeld(agent=agent.config.name, items=items)
+    return agent.hold_row
+
+
+def _hold(desk: Desk, agent: RunningAgent, began_ms: int, answer: ModelAnswer, held: CycleHeld) -> None:
     agent.failures = 0
     agent.decisions["hold"] = agent.decisions.get("hold", 0) + len(answer.drafts)
     agent.last, agent.last_ms = answer.drafts[0].rationale if answer.drafts else "", began_ms
-    items = ";".join([f"{draft.instrument}={draft.rationale}" for draft in answer.drafts])
-    desk.journal.record(began_ms, CycleHeld(agent=agent.config.name, items=items))
+    desk.journal.record(began_ms, held)
 
 
 async def _act(

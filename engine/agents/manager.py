@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from engine.domain.agent import AgentConfig
-from engine.llm.client import ModelClient
+from engine.domain.events import CycleHeld
+from engine.llm.client import ModelAnswer, ModelClient
 from engine.market.indicators import Indicators
 
 
@@ -13,7 +14,8 @@ from engine.market.indicators import Indicators
 class RunningAgent:
     """One agent in memory. last: its latest decision in words; failures: cycles failed in a row.
 
-    decisions: direction, or "failed", -> how many; refusals: code of the check -> how many.
+    decisions: direction, or "failed", -> how many; refusals: code of the check -> how many. hold_answer: the latest
+    answer that only held, and hold_row its journal row.
     """
 
     config: AgentConfig
@@ -26,6 +28,8 @@ class RunningAgent:
     last_ms: int | None = None
     decisions: dict[str, int] = field(default_factory=dict)
     refusals: dict[str, int] = field(default_factory=dict)
+    hold_answer: ModelAnswer | None = None
+    hold_row: CycleHeld | None = None
 
     @property
     def name(self) -> str:

@@ -56,6 +56,8 @@ class Journal:
         self._rows: list[Row] = []
         self._changes = Changes(self._names)
         self._may_mend = False
+        self._held: CycleHeld | None = None
+        self._held_text = ""
 
     @classmethod
     def create(
@@ -214,7 +216,9 @@ class Journal:
     def _append(self, ts_ms: int, events: tuple[Event, ...]) -> None:
         if len(events) == 1 and type(events[0]) is CycleHeld:
             event = events[0]
-            text = codec.encode_held(event.agent, event.items)
+            if event is not self._held:
+                self._held, self._held_text = event, codec.encode_held(event.agent, event.items)
+            text = self._held_text
             self.seq = seq = self.seq + 1
             self._head = head = chain.link(self._head, seq, ts_ms, 10, text)
             self._rows.append((seq, ts_ms, 10, text, head[: chain.CHECK_BYTES]))
