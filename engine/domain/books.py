@@ -198,21 +198,8 @@ class Books:
 
     def _fill_order(self, ts_ms: int, fill: Fill) -> None:
         order = self.order(fill.client_order_id)
-        if order is None:
-            return
-        filled = order.filled_qty + fill.qty
-        status = order.status
-        if not status.is_terminal:
-            status = OrderStatus.FILLED if filled >= order.qty else OrderStatus.PARTIALLY_FILLED
-        self._keep(
-            replace(
-                order,
-                filled_qty=filled,
-                filled_cost=order.filled_cost + fill.qty * fill.price,
-                status=status,
-                updated_ms=ts_ms,
-            )
-        )
+        if order is not None:
+            self._keep(order.after_fill(fill, ts_ms))
 
     def _fill_position(self, agent: str, fill: Fill, ts_ms: int) -> None:
         key = (agent, fill.instrument)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 
@@ -166,6 +166,15 @@ class Order:
     def open_qty(self) -> Decimal:
         """What can still fill."""
         return max(ZERO, self.qty - self.filled_qty) if self.status.is_working else ZERO
+
+    def after_fill(self, fill: Fill, ts_ms: int) -> Order:
+        """Return the order after one of its fills; a closed one keeps its state (R11)."""
+        filled = self.filled_qty + fill.qty
+        status = self.status
+        if status.is_working:
+            status = OrderStatus.FILLED if filled >= self.qty else OrderStatus.PARTIALLY_FILLED
+        cost = self.filled_cost + fill.qty * fill.price
+        return replace(self, filled_qty=filled, filled_cost=cost, status=status, updated_ms=ts_ms)
 
     @property
     def average_price(self) -> Decimal | None:

@@ -11,7 +11,7 @@ from engine.domain.events import Event, Incident, OrderIntended, OrdersUpdated
 from engine.domain.intent import Intent
 from engine.domain.order import Bracket, Fill, OrderRequest, OrderRole, OrderStatus, OrderType
 from engine.execution.accounting import events_of, overfilled
-from engine.execution.gateway import AmbiguousSendError, Gateway, OrderRejectedError
+from engine.execution.gateway import AmbiguousSendError, Gateway, OrderRejectedError, VenueUpdate
 from engine.execution.latch import SendLatch
 from engine.ids import client_order_id
 from engine.store.journal import Journal
@@ -41,6 +41,7 @@ class Router:
         self._latch = latch
         self._clock = clock
         self._store_id = store_id
+        self._told: list[VenueUpdate] = []
         self.breach = ""
 
     def prepare(self, intent: Intent) -> Prepared:
@@ -98,8 +99,8 @@ class Router:
         for order_id in order_ids:
             try:
                 shown = await self._gateway.cancel(order_id)
-            except (AmbiguousSendError, OrderRejectedError) as error:
-                self._settle((order_id,), OrderStatus.CANCEL_PENDING, str(error))
+            except Exception as error:  # whatever failed, the others are asked for too (E39)
+                self._settle((order_id,), OrderStatus.CANCEL_PENDING, str(error) or repr(error))
                 still.append(order_id)
                 continue
             if shown is not None and shown.status.is_working:
@@ -109,13 +110,14 @@ class Router:
 
     def pump(self) -> list[Event]:
         """Book what the venue has told since the last call; each batch is one transaction."""
-        updates = self._gateway.drain()
-        if not updates:
+        self._told += self._gateway.drain()
+        if not self._told:
             return []
-        events = events_of(updates, self._books, self._is_booked)
+        events = events_of(self._told, self._books, self._is_booked)
         if events:
             self._journal.record(self._clock.now_ms(), *events)
             self.breach = self.breach or overfilled(self._books, events)
+        self._told = []  # only now: what could not be written is tried again with the next (P24)
         return events
 
     def _is_booked(self, fill: Fill) -> bool:

@@ -7,13 +7,14 @@ from decimal import Decimal
 
 from engine.domain.agent import AgentConfig, AgentStatus
 from engine.domain.books import Books
-from engine.domain.decision import DecisionDraft
+from engine.domain.decision import DecisionDraft, Direction
 from engine.domain.instrument import Instrument
 from engine.domain.money import ONE, ZERO
 from engine.domain.order import Order, OrderRole, OrderStatus, Side
 from engine.domain.policy import Policy
 from engine.domain.portfolio import Position
 from engine.domain.valuation import MissingRateError, Valuation
+from engine.ids import client_order_id
 from engine.market.sessions import is_open
 from engine.market.state import MarketState
 from engine.risk.situation import Situation
@@ -54,7 +55,7 @@ class Surroundings:
             trades_today=books.trades_on(agent.name, now_ms),
             account_trades_today=books.trades_on("", now_ms),
             last_loss_ms=books.last_loss_ms.get((agent.name, instrument.key)),
-            working=sum(not o.role.is_protection for o in books.working(agent.name, instrument.key)),
+            working=self._in_the_way(agent.name, instrument.key, entering=draft.direction is Direction.BUY),
             already_decided=self._traded(decision_id),
             market_open=is_open(instrument.calendar, now_ms),
         )
@@ -93,7 +94,15 @@ class Surroundings:
         slots |= {(o.agent, o.instrument) for o in self.books.orders.values() if o.role is OrderRole.ENTRY}
         return len(slots - {(agent, instrument)})
 
+    def _in_the_way(self, agent: str, instrument: str, *, entering: bool) -> int:
+        """Count the agent's own working orders; an UNKNOWN one of anybody's keeps entries out too (R10, O6)."""
+        return sum(
+            not order.role.is_protection
+            and (order.agent == agent or (entering and order.status is OrderStatus.UNKNOWN))
+            for order in self.books.working(instrument=instrument)
+        )
+
     def _traded(self, decision_id: str) -> bool:
         books = self.books
-        known = (*books.orders.values(), *books.closed_orders.values())
-        return any(order.intent_id == decision_id for order in known)
+        store_id = books.genesis.store_id if books.genesis else ""
+        return books.order(client_order_id(store_id, decision_id)) is not None
