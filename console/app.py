@@ -25,19 +25,32 @@ from textual.worker import Worker, WorkerError, WorkerState
 from console.leaving import leaving_on_signals
 from console.theme import QUARTERDECK, VARIABLES
 from engine.api import ApprovalView, CancelAll, EngineClient, OrderView, Reply, StreamLine, TradingState
-from screens.model import ConsoleModel
+from screens.model import ConsoleModel, machine_ms
 from screens.overview import OverviewScreen
+from screens.widgets.lines import INK_CLASSES
 
 PULL_S = 0.25
+ATTACH_S = 0.05
 STOP_S = 10.0
 
 
 class EngineHost(Protocol):
-    """An engine that can be run. ready: set once client may be used; error: the sentence that says why it ended."""
+    """An engine that can be run."""
 
-    client: EngineClient | None
-    ready: threading.Event
-    error: str | None
+    @property
+    def client(self) -> EngineClient | None:
+        """How to talk to it; None before it is up."""
+        ...
+
+    @property
+    def ready(self) -> threading.Event:
+        """Set once client may be used."""
+        ...
+
+    @property
+    def error(self) -> str | None:
+        """The sentence that says why it ended; None when it ended as asked."""
+        ...
 
     async def run(self) -> None:
         """Run the engine until it is asked to stop; called in a thread with a loop of its own."""
@@ -60,12 +73,13 @@ class QuarterdeckApp(App[int]):
 
     TITLE = "Quarterdeck"
     CSS_PATH = style_sheet()
+    COMPONENT_CLASSES: ClassVar[set[str]] = INK_CLASSES
     ENABLE_COMMAND_PALETTE = True
     COMMAND_PALETTE_BINDING = "ctrl+p"
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012
         (0, "-slim"), (72, "-narrow"), (110, "-wide"), (170, "-vast"),
     ]  # fmt: skip
-    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [
+    VERTICAL_BREAKPOINTS = [  # noqa: RUF012
         (0, "-flat"), (16, "-low"), (22, "-short"), (34, "-tall"), (50, "-high"),
     ]  # fmt: skip
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -75,9 +89,14 @@ class QuarterdeckApp(App[int]):
         Binding("ctrl+q,ctrl+c", "leave", "Quit", id="leave_now", priority=True, show=False),
     ]
 
-    def __init__(self, open_engine: Callable[[], EngineHost], keymap: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        open_engine: Callable[[], EngineHost],
+        keymap: Mapping[str, str] | None = None,
+        mono_ms: Callable[[], float] = machine_ms,
+    ) -> None:
         super().__init__()
-        self.model = ConsoleModel()
+        self.model = ConsoleModel(mono_ms)
         self._open_engine = open_engine
         self._host: EngineHost | None = None
         self._engine: Worker[None] | None = None
@@ -101,6 +120,7 @@ class QuarterdeckApp(App[int]):
         if threading.current_thread() is threading.main_thread():
             self._inside.enter_context(leaving_on_signals(self._stop_engine, self.action_leave))
         self.set_interval(PULL_S, self._tick)
+        self._attaching = self.set_interval(ATTACH_S, self._take_client)
         self.call_after_refresh(self._start)
 
     async def on_unmount(self) -> None:
@@ -137,10 +157,16 @@ class QuarterdeckApp(App[int]):
     def _tick(self) -> None:
         if self.model.leaving:
             return  # a terminal that is gone must not be painted on
-        host = self._host
-        if self.model.client is None and host and host.ready.is_set() and host.client and not self.model.error:
-            self.model.attach(host.client)
         self.run_worker(self._pull(), group="pull", exit_on_error=False)
+
+    def _take_client(self) -> None:
+        host = self._host
+        if host is not None and host.ready.is_set() and host.client is not None and not self.model.error:
+            self._attaching.stop()
+            self.model.attach(host.client)
+            if self.model.halt_wanted:
+                self.action_halt()
+            self._tick()
 
     async def _pull(self) -> None:
         await self.model.pull()

@@ -44,7 +44,7 @@ def checked(document: Mapping[str, object], known: Mapping[str, str], where: str
             raise KeymapError(f'{where}: {name} must be keys as text, such as {name} = "{known[name]}".')
         keymap[name] = ",".join(_split(keys))
     _check_emergency(keymap, where)
-    _check_unique({**known, **keymap}, where)
+    _check_unique({name: keys for name, keys in known.items() if name not in keymap} | keymap, where)
     return keymap
 
 
@@ -64,7 +64,7 @@ def _check_emergency(keymap: Mapping[str, str], where: str) -> None:
 
 def _check_unique(keys_of: Mapping[str, str], where: str) -> None:
     owner: dict[str, str] = {}
-    for name in sorted(keys_of, key=lambda each: each not in EMERGENCY):
-        for key in _split(keys_of[name]):
+    for name, keys in keys_of.items():  # those left as they were come first, and keep what they have
+        for key in _split(keys):
             if owner.setdefault(key, name) != name:
                 raise KeymapError(f"{where}: {key} is {owner[key]} already; give {name} another key.")

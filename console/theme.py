@@ -1,4 +1,7 @@
-"""One dark theme: calm, one accent, red only for danger."""
+"""One dark theme: calm, one accent, red only for danger.
+
+The greys are nearly neutral, so that a terminal of 256 colours (any SSH session) still tells them apart.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,10 @@ QUARTERDECK = Theme(
     primary="#7fb6d5",
     secondary="#8fa1b3",
     accent="#7fb6d5",
-    foreground="#c9d1d9",
-    background="#0f1419",
-    surface="#141b22",
-    panel="#1b242d",
+    foreground="#cdd3da",
+    background="#121416",
+    surface="#181b1e",
+    panel="#1f2327",
     success="#86b98f",
     warning="#d8a657",
     error="#ef6b73",
@@ -21,8 +24,8 @@ QUARTERDECK = Theme(
 
 # Named here and not in the theme, so that the style sheet is complete under any theme.
 VARIABLES = {
-    "rule": "#2a3540",
-    "muted": "#7d8a97",
+    "rule": "#343a40",
+    "muted": "#838d97",
     "loss": "#d39a7c",
-    "cursor-row": "#22303c",
+    "cursor-row": "#2b3137",
 }

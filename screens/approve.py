@@ -92,7 +92,7 @@ class ApproveScreen(Dialog):
         if not self.is_mounted:
             return
         if reply.ok:
-            self.dismiss()
+            self.leave()
             return
         self.say(reply.text, "danger")
         self.query_one("#code", Input).value = ""

@@ -38,6 +38,7 @@ class Dialog(ModalScreen[None]):
         super().__init__()
         self.model = model
         self.guard = TypingGuard()
+        self._left = False
 
     def compose(self) -> ComposeResult:
         yield SafetyLine(self.model)
@@ -70,14 +71,27 @@ class Dialog(ModalScreen[None]):
 
     def action_close(self) -> None:
         """Leave, deciding nothing."""
-        self.dismiss()
+        self.leave()
+
+    def leave(self) -> None:
+        """Close once; a card that something lies on closes as soon as it is on top again."""
+        first, self._left = not self._left, True
+        if first and self.app.screen is self:
+            self.dismiss()
+
+    def on_screen_resume(self) -> None:
+        if self._left:
+            self.call_after_refresh(self._dismissed)
+
+    def _dismissed(self) -> None:
+        self.dismiss()  # its result must not be awaited by this screen's own messages
 
     def on_resize(self, event: events.Resize) -> None:
         if self.DESTRUCTIVE and (event.size.width < WIDTH_MIN or event.size.height < HEIGHT_MIN):
             self.model.note("The window is too small to decide in; nothing was sent.", "warn")
-            self.dismiss()
-            return
-        self.call_after_refresh(self.show)
+            self.leave()
+        elif not self._left:
+            self.call_after_refresh(self.show)
 
     # Enter on a button is no more trusted than enter in a field.
     def on_key(self, event: events.Key) -> None:

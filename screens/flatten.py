@@ -60,7 +60,7 @@ class FlattenScreen(Dialog):
         if not self.is_mounted:
             return
         if reply.ok:
-            self.dismiss()
+            self.leave()
             return
         self._sent = False
         self.query_one("#word", Input).value = ""

@@ -74,8 +74,8 @@ def fit(text: str, width: int, *, right: bool = False) -> str:
 
 
 def wrap(text: str, width: int, lines_max: int) -> list[str]:
-    """Break harmless text at blanks into lines of at most `width` cells; the last one says when there was more."""
-    width = max(1, width)
+    """Break text at blanks into lines of at most `width` (2 or more) cells; the last says when there was more."""
+    width = max(2, width)
     lines: list[str] = []
     line = ""
     for word in safe(text, width * lines_max + lines_max).split():

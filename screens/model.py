@@ -65,10 +65,10 @@ class ConsoleModel:
     # -- the engine's side ---------------------------------------------------------
 
     def attach(self, client: EngineClient) -> None:
-        """Take the engine's client; a halt asked for before it was there comes first."""
+        """Take the engine's client; a halt asked for before it was there is latched first."""
         self.client = client
         if self.halt_wanted:
-            client.halt_now()
+            self.latch_halt()
 
     async def pull(self) -> None:
         """Take what is new; a second call while one is under way does nothing."""

@@ -59,7 +59,7 @@ class ResumeScreen(Dialog):
         if not self.is_mounted:
             return
         if reply.ok:
-            self.dismiss()
+            self.leave()
             return
         self._sent = False
         self.say(reply.text, "danger")

@@ -185,7 +185,7 @@ class TicketScreen(Dialog):
         if not self.is_mounted:
             return
         if reply.ok:
-            self.dismiss()
+            self.leave()
             return
         self._previewed = None  # a preview serves one try
         self.say(reply.text, "danger")
@@ -201,7 +201,7 @@ class TicketScreen(Dialog):
             return self._read()
         except FieldError as error:
             said = self.query_one(f"#{error.name}-said", Lines)
-            said.put([text_row(line, "warn") for line in wrap(str(error), max(20, said.size.width), 2)])
+            said.put([text_row(line, "warn") for line in wrap(str(error), max(20, said.size.width), 3)])
             self.say("One field cannot be read; the sentence under it says why.")
             self.query_one(f"#{error.name}").focus()
             return None

@@ -10,17 +10,23 @@ from textual.widget import Widget
 
 from screens.rows import INKS, Row, row_width
 
+INK_CLASSES = {f"ink--{ink}" for ink in (*INKS, "cursor")}
+
 
 class Lines(Widget):
-    """Rows of inked text."""
+    """Rows of inked text. The inks are component classes of the app: one set for all, not one for each widget."""
 
-    COMPONENT_CLASSES = {f"ink--{ink}" for ink in INKS} | {"ink--cursor"}
     ALLOW_SELECT = False
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self._rows: list[Row] = []
         self._marked: int | None = None
+        self._inks: dict[str, Style] = {}
+
+    def notify_style_update(self) -> None:
+        self._inks.clear()
+        super().notify_style_update()
 
     def put(self, rows: list[Row], marked: int | None = None) -> None:
         """Show these rows; marked: the one under the cursor."""
@@ -40,7 +46,7 @@ class Lines(Widget):
         return self._rows
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        return max(1, len(self._rows))
+        return len(self._rows)
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
@@ -53,4 +59,6 @@ class Lines(Widget):
         return Strip(segments, row_width(self._rows[y])).adjust_cell_length(width, base)
 
     def _ink(self, ink: str) -> Style:
-        return self.get_component_rich_style(f"ink--{ink}", partial=True)
+        if ink not in self._inks:
+            self._inks[ink] = self.app.get_component_styles(f"ink--{ink}").partial_rich_style
+        return self._inks[ink]

@@ -1,0 +1,245 @@
+"""Approving takes the card's code, typed by a person who has seen the card; everything else decides nothing (R26)."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from textual import events
+from textual.widgets import Input
+
+from engine.api import Approve, Reject, Reply
+from screens.approve import ApproveScreen
+from screens.flatten import FlattenScreen
+from screens.overview import OverviewScreen
+from screens.widgets.guard import TypingGuard, event_clock_s
+from tests.ui.fakes import FakeClient, approval, console, keys, screen_text, snapshot, started
+
+SIZE = (80, 24)
+
+
+async def opened(pilot: Any, *, at_code: bool = True) -> ApproveScreen:
+    await started(pilot)
+    await pilot.press("a")
+    await pilot.pause()
+    screen = pilot.app.screen
+    assert isinstance(screen, ApproveScreen)
+    if at_code:
+        screen.query_one("#code").focus()
+        await pilot.pause()
+    return screen
+
+
+async def test_nothing_opens_by_itself() -> None:
+    app, _host = console(FakeClient())
+    async with app.run_test(size=SIZE) as pilot:
+        await started(pilot)
+        assert len(app.screen_stack) == 1
+
+
+async def test_the_oldest_is_opened_and_reject_has_the_focus() -> None:
+    client = FakeClient(snapshot(approvals=(approval(approval_id="young", expires_in_ms=290_000), approval())))
+    app, _host = console(client)
+    async with app.run_test(size=SIZE) as pilot:
+        screen = await opened(pilot, at_code=False)
+        assert screen.card.approval_id == "ap-1"
+        assert screen.focused is not None
+        assert screen.focused.id == "reject"
+        text = screen_text(app)
+        for told in (
+            "BUY 2 ETH/USDT",
+            "0 -> 2",
+            "6,660.20",
+            "3,263.50",
+            "4m12s",
+            "RISK_PER_TRADE",
+            "higher low",
+            "QDXF",
+        ):
+            assert told in text
+
+
+async def test_the_typed_code_approves_this_trade() -> None:
+    client = FakeClient()
+    app, _host = console(client)
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot)
+        await keys(pilot, *"qdxf", "enter")
+        await pilot.pause()
+    assert client.sent == [Approve(approval_id="ap-1", code="QDXF")]
+
+
+async def test_a_wrong_code_asks_again() -> None:
+    client = FakeClient()
+    app, _host = console(client)
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot)
+        await keys(pilot, *"qdxx", "enter")
+        assert client.sent == []
+        assert "That is not this trade's code" in screen_text(app)
+
+
+@pytest.mark.fault("U02", "U04")
+@pytest.mark.parametrize(
+    ("typed", "gap_s"),
+    [
+        (("Q", "D", "X", "F", "enter"), 0.0),
+        (("Q", "D", "X", "F", "enter"), 0.005),
+        (("y", "enter", "Q", "D", "X", "F", "enter"), 0.012),
+        (("Q", *["Q"] * 50, "enter"), 0.033),
+        (("enter",) * 50, 0.033),
+    ],
+)
+async def test_a_raw_paste_or_a_held_key_approves_nothing(typed: tuple[str, ...], gap_s: float) -> None:
+    client = FakeClient()
+    app, _host = console(client)
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot)
+        await keys(pilot, *typed, gap_s=gap_s)
+        assert client.sent == []
+
+
+@pytest.mark.fault("U03")
+async def test_a_paste_and_what_breaks_out_of_it_approve_nothing() -> None:
+    client = FakeClient()
+    app, _host = console(client)
+    async with app.run_test(size=SIZE) as pilot:
+        screen = await opened(pilot)
+        pasted = events.Paste("QDXF")
+        pasted.time = event_clock_s() + 10
+        assert screen.focused is not None
+        screen.focused.post_message(pasted)
+        await keys(pilot, *"QDXF", "enter", after_s=10.02, gap_s=0.09)
+        assert client.sent == []
+        assert "do not count" in screen_text(app)
+
+
+@pytest.mark.fault("U02")
+@pytest.mark.parametrize("focus", ["code", "reject"])
+async def test_keys_in_flight_when_the_card_opens_answer_nothing(focus: str) -> None:
+    client = FakeClient()
+    app, _host = console(client)
+    async with app.run_test(size=SIZE) as pilot:
+        screen = await opened(pilot)
+        screen.query_one(f"#{focus}").focus()
+        await pilot.pause()
+        await keys(pilot, "y", "enter", after_s=0.0)
+        assert client.sent == []
+
+
+async def test_reject_sends_the_reason() -> None:
+    client = FakeClient()
+    app, _host = console(client)
+    async with app.run_test(size=SIZE) as pilot:
+        screen = await opened(pilot, at_code=False)
+        screen.query_one("#note", Input).value = "too late in the day"
+        await keys(pilot, "enter")
+        await pilot.pause()
+    assert client.sent == [Reject(approval_id="ap-1", note="too late in the day")]
+
+
+@pytest.mark.fault("U05")
+async def test_escape_decides_nothing() -> None:
+    client = FakeClient()
+    app, _host = console(client)
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot)
+        await pilot.press("escape")
+        await pilot.pause()
+        assert len(app.screen_stack) == 1
+    assert client.sent == []
+
+
+GONE = {
+    "expired": ((approval(expires_in_ms=0),), "EXPIRED"),
+    "answered elsewhere": ((), "waits no longer"),
+    "changed": ((approval(qty=Decimal(3)),), "was changed"),
+}
+
+
+@pytest.mark.fault("U06", "U07", "U09")
+@pytest.mark.parametrize(("waiting", "said"), GONE.values(), ids=GONE.keys())
+async def test_what_is_no_longer_the_trade_on_the_card_cannot_be_approved(waiting: tuple[Any, ...], said: str) -> None:
+    client = FakeClient()
+    app, _host = console(client)
+    async with app.run_test(size=SIZE) as pilot:
+        screen = await opened(pilot)
+        client.now = replace(client.now, approvals=waiting)
+        await app._pull()
+        await pilot.pause()
+        assert said in screen_text(app)
+        assert screen.query_one("#code", Input).disabled
+        screen._approve()
+        await pilot.pause()
+        assert client.sent == []
+
+
+@pytest.mark.fault("U08")
+async def test_the_engines_refusal_stays_on_the_card() -> None:
+    client = FakeClient()
+    refusal = "The price moved from 3330.1 to 3401.7, more than 1%; nothing was sent."
+    client.replies[Approve] = Reply(ok=False, text=refusal)
+    app, _host = console(client)
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot)
+        await keys(pilot, *"QDXF", "enter")
+        await pilot.pause()
+        assert refusal in screen_text(app)
+
+
+@pytest.mark.fault("U12")
+async def test_on_old_numbers_nothing_is_approved() -> None:
+    client = FakeClient()
+    app, _host = console(client)
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot)
+        client.now = replace(client.now, built_mono_ms=client.now.built_mono_ms - 60_000)
+        await app._pull()
+        await keys(pilot, *"QDXF", "enter")
+        assert client.sent == []
+        assert "silent" in screen_text(app)
+
+
+async def test_an_answer_that_comes_under_another_card_closes_only_its_own() -> None:
+    client = FakeClient()
+    client.gate = asyncio.Event()
+    app, _host = console(client)
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot)
+        await keys(pilot, *"QDXF", "enter")
+        await pilot.press("f10")
+        await pilot.pause()
+        client.gate.set()
+        await pilot.pause(0.05)
+        assert isinstance(app.screen, FlattenScreen)
+        await pilot.press("escape")
+        await pilot.pause(0.05)
+        assert isinstance(app.screen, OverviewScreen)
+
+
+# -- the guard itself ----------------------------------------------------------------------
+
+
+def typed(*keyed: tuple[str, float]) -> list[bool]:
+    guard = TypingGuard()
+    guard.open(0.0)
+    return [guard.accepts(key, at) for key, at in keyed]
+
+
+@pytest.mark.parametrize(
+    ("keyed", "expected"),
+    [
+        ([("a", 0.1)], [False]),
+        ([("a", 1.0), ("b", 1.08), ("b", 1.2)], [True, True, True]),
+        ([("a", 1.0), ("b", 1.001), ("c", 1.2)], [True, False, False]),
+        ([("a", 1.0), ("b", 1.001), ("c", 1.6)], [True, False, True]),
+        ([("a", 1.0), ("a", 1.033), ("a", 1.066), ("a", 1.7)], [True, False, False, True]),
+        ([(key, 1.0 + n * 0.015) for n, key in enumerate("abcdef")], [True] * 5 + [False]),
+    ],
+    ids=["too early", "typing", "a burst locks", "quiet unlocks", "a held key", "six keys in 100 ms"],
+)
+def test_the_guard_tells_typing_from_the_rest(keyed: list[tuple[str, float]], expected: list[bool]) -> None:
+    assert typed(*keyed) == expected

@@ -1,0 +1,175 @@
+"""F8, F9 and F10 work everywhere, at once; nothing else can be made to mean them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from textual.binding import Binding
+from textual.widgets import Input
+
+from console.app import QuarterdeckApp
+from console.keymap import EMERGENCY, KeymapError, checked, read_keymap
+from engine.api import CancelAll, Flatten, Halt, TradingState
+from screens.flatten import FlattenScreen
+from screens.overview import OverviewScreen
+from tests.ui.fakes import CERTIFICATE, FakeClient, console, first_row, keys, line, screen_text, snapshot, started
+
+PLACES = {
+    "overview": (),
+    "filter": ("slash",),
+    "approve": ("a",),
+    "approve, typing the code": ("a", "tab", "tab"),
+    "ticket": ("t", "down", "down"),
+    "resume": ("r",),
+    "help": ("question_mark",),
+    "details": ("enter",),
+    "certificate": ("c",),
+    "palette": ("ctrl+p",),
+    "flatten": ("f10",),
+}
+
+
+@pytest.mark.parametrize("way", PLACES.values(), ids=PLACES.keys())
+async def test_the_emergency_keys_work_in_every_place(way: tuple[str, ...]) -> None:
+    client = FakeClient(snapshot(state=TradingState.REDUCING, certificate=CERTIFICATE), [line(1)])
+    app, _host = console(client)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await started(pilot)
+        await pilot.press(*way)
+        await pilot.pause(0.05)
+        client.calls.clear()
+        await pilot.press("f8")
+        await pilot.pause()
+        assert client.calls[:2] == ["halt_now", "Halt"]
+        await pilot.press("f9")
+        await pilot.pause()
+        assert CancelAll() in client.sent
+        assert "HALTED" in first_row(app)
+        await pilot.press("f10")
+        await pilot.pause()
+        assert isinstance(app.screen, FlattenScreen)
+        assert Flatten() not in client.sent
+
+
+async def test_the_halt_is_latched_before_anything_is_awaited() -> None:
+    client = FakeClient()
+    app, _host = console(client)
+    async with app.run_test() as pilot:
+        await started(pilot)
+        app.action_halt()
+        assert client.calls == ["halt_now"]
+
+
+async def test_a_halt_before_the_engine_is_up_comes_first() -> None:
+    client = FakeClient()
+    app, host = console(client, ready=False)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        await pilot.press("f8")
+        await pilot.pause()
+        assert "HALT COMES FIRST" in first_row(app)
+        host.ready.set()
+        await started(pilot)
+        assert client.calls[0] == "halt_now"
+        await pilot.pause()
+        assert Halt() in client.sent
+
+
+@pytest.mark.fault("U11")
+async def test_a_held_f8_is_one_state_and_f10_one_card() -> None:
+    client = FakeClient()
+    app, _host = console(client)
+    async with app.run_test() as pilot:
+        await started(pilot)
+        await pilot.press("f8", "f8", "f8", "f10", "f10", "f10")
+        await pilot.pause()
+        assert app.model.snapshot is not None
+        assert app.model.snapshot.state is TradingState.HALTED
+        assert len(app.screen_stack) == 2
+
+
+async def test_flatten_takes_the_typed_word() -> None:
+    client = FakeClient()
+    app, _host = console(client)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await started(pilot)
+        await pilot.press("f10")
+        await pilot.pause()
+        assert "2 positions to close; 1 working orders to cancel" in screen_text(app)
+        await keys(pilot, "enter")
+        await keys(pilot, *"flat", "enter", after_s=20)
+        assert client.sent == []
+        await keys(pilot, *"flatten", "enter", after_s=30)
+        await pilot.pause()
+        assert client.sent == [Flatten()]
+        assert isinstance(app.screen, OverviewScreen)
+
+
+@pytest.mark.fault("U02", "U03", "U04")
+@pytest.mark.parametrize("gap_s", [0.0, 0.005, 0.015])
+async def test_a_pasted_word_flattens_nothing(gap_s: float) -> None:
+    client = FakeClient()
+    app, _host = console(client)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await started(pilot)
+        await pilot.press("f10")
+        await pilot.pause()
+        await keys(pilot, *"FLATTEN", "enter", gap_s=gap_s)
+        assert client.sent == []
+        assert app.screen.query_one("#word", Input).value == ""
+
+
+# -- the trader's own keymap ---------------------------------------------------------------
+
+
+def known() -> dict[str, str]:
+    bindings = [*QuarterdeckApp.BINDINGS, *OverviewScreen.BINDINGS]
+    return {each.id: each.key for each in bindings if isinstance(each, Binding) and each.id}
+
+
+def test_the_emergency_bindings_are_the_apps_own_with_priority_and_not_printable() -> None:
+    mine = {each.id: each for each in QuarterdeckApp.BINDINGS if isinstance(each, Binding)}
+    for name, key in EMERGENCY.items():
+        assert mine[name].key == key
+        assert mine[name].priority
+
+
+@pytest.mark.parametrize(
+    ("document", "sentence"),
+    [
+        ({"ticket": "f8"}, "f8 is halt already"),
+        ({"approve": "x,f10"}, "f10 is flatten already"),
+        ({"halt": "f12"}, "halt must keep F8"),
+        ({"halt": "f9,f8"}, "f9 is cancel_all already"),
+        ({"halt": "f8,h"}, "only have function keys"),
+        ({"tickets": "n"}, "is no binding"),
+        ({"ticket": 3}, "must be keys as text"),
+        ({"ticket": ""}, "must be keys as text"),
+        ({"ticket": "a"}, "already; give"),
+    ],
+)
+def test_a_keymap_that_would_cost_an_emergency_key_is_refused(document: dict[str, object], sentence: str) -> None:
+    with pytest.raises(KeymapError, match=sentence):
+        checked(document, known(), "keymap.toml")
+
+
+def test_a_keymap_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "keymap.toml"
+    assert read_keymap(path, known()) == {}
+    path.write_text('ticket = "n"\nhalt = "f8, f12"\n')
+    assert read_keymap(path, known()) == {"ticket": "n", "halt": "f8,f12"}
+    path.write_text("ticket = \n")
+    with pytest.raises(KeymapError, match="not TOML"):
+        read_keymap(path, known())
+
+
+async def test_an_added_key_halts_too() -> None:
+    client = FakeClient()
+    app, _host = console(client, keymap=checked({"halt": "f8,f12", "ticket": "n"}, known(), "keymap.toml"))
+    async with app.run_test() as pilot:
+        await started(pilot)
+        await pilot.press("n", "f12")
+        await pilot.pause()
+        assert client.calls[0] == "halt_now"
+        assert type(app.screen).__name__ == "TicketScreen"
