@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from engine.clock import SystemClock
-from engine.control import views
-from engine.control.core import Core
 from engine.control.wire import to_json
 from engine.errors import StoreError, UsageError
 from engine.paths import StorePaths
@@ -21,6 +19,9 @@ from engine.store.export import export as export_table
 from engine.store.reader import AsyncReader, Question, Reader
 from engine.store.verify import VerifyReport
 from engine.store.verify import verify as verify_store
+
+if TYPE_CHECKING:
+    from engine.control.core import Core
 
 ROWS_SHOWN = 50
 
@@ -73,6 +74,8 @@ def _only(asked: Question[Any], agent: str | None, instrument: str | None, limit
 
 def live_view(core: Core, name: str) -> Any:
     """Return the status, the agents or the waiting approvals, as JSON can carry them."""
+    from engine.control import views  # the whole core, which the past can be read without
+
     shown = views.snapshot(core, mono_ms=SystemClock().mono_ms(), progress=None, finished=False)
     if name == "status":
         return to_json(shown)
