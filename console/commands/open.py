@@ -31,16 +31,37 @@ def need_terminal(instead: str) -> None:
 
 
 def draw(open_engine: Callable[[], EngineHost]) -> int:
-    """Open the console and return the exit code once it has closed. open_engine is called after the first paint."""
+    """Open the console and return the exit code once it has closed. open_engine is called after the first paint.
+
+    What the engine failed with, shown in the console until it was left, is raised again for the shell.
+    """
     from console.app import QuarterdeckApp  # with all of textual
 
-    return QuarterdeckApp(open_engine).run() or 0
+    opened: list[EngineHost] = []
+
+    def open_and_keep() -> EngineHost:
+        opened.append(open_engine())
+        return opened[-1]
+
+    code = QuarterdeckApp(open_and_keep).run() or 0
+    for host in opened:
+        if host.failure is not None:
+            raise host.failure
+    return code
 
 
 def open_console(settings: Settings) -> int:
     """Open the console on the trader's own store, with the agents of the configuration."""
     need_terminal(BY_HAND)
+    refuse_owned(settings)
     return draw(lambda: own_engine(settings, flags=None))
+
+
+def refuse_owned(settings: Settings) -> None:
+    """Refuse a store that another engine owns before anything is drawn; exit code 3 (P18)."""
+    from engine import runtime  # its two names here cost nothing before the first paint
+
+    runtime.refuse_owned(settings.store or runtime.default_store())
 
 
 def own_engine(settings: Settings, *, flags: Mapping[str, Any] | None) -> EngineHost:

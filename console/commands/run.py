@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from console.commands.open import REPLAYED, draw, need_terminal, own_engine
+from console.commands.open import REPLAYED, draw, need_terminal, own_engine, refuse_owned
 from console.options import Settings, agent_options, command, config_option, feed_options, given_flags
 
 
@@ -21,6 +21,7 @@ def run_agent(**given: Any) -> int:
     flags = given_flags(given)
     _check(flags, settings)
     need_terminal(REPLAYED)
+    refuse_owned(settings)
     return draw(lambda: own_engine(settings, flags=flags))
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from engine.runtime.link import connect, query
     from engine.runtime.reads import export, verify
     from engine.runtime.replay import ReplayOptions, replay
+    from engine.store.lock import refuse_owned
 
 _HOMES = {
     "ConsoleOptions": "engine.runtime.hosts",
@@ -31,6 +32,7 @@ _HOMES = {
     "export": "engine.runtime.reads",
     "import_recording": "engine.runtime.importing",
     "query": "engine.runtime.link",
+    "refuse_owned": "engine.store.lock",
     "replay": "engine.runtime.replay",
     "verify": "engine.runtime.reads",
     "write_defaults": "engine.config",
@@ -38,7 +40,8 @@ _HOMES = {
 
 __all__ = [
     "ConsoleOptions", "EngineHost", "ReplayOptions", "check_flags", "config_dir", "connect", "console_host",
-    "default_store", "demo_host", "doctor", "export", "import_recording", "query", "replay", "verify", "write_defaults",
+    "default_store", "demo_host", "doctor", "export", "import_recording", "query", "refuse_owned", "replay", "verify",
+    "write_defaults",
 ]  # fmt: skip
 
 

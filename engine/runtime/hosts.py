@@ -26,7 +26,8 @@ LIVE_EXCHANGE = "binance"
 class EngineHost:
     """One engine's life for a console: run() in the worker's loop; everything else from any thread.
 
-    ready is set once client can be used, or error says in one sentence why there will be none.
+    ready is set once client can be used, or error says in one sentence why there will be none; failure is that
+    sentence as the exception whose exit code the process ends with, None when the trader asked for the end.
     """
 
     def __init__(self, build: Builder) -> None:
@@ -35,6 +36,7 @@ class EngineHost:
         self._stopping = threading.Event()
         self.client: EngineClient | None = None
         self.error: str | None = None
+        self.failure: QuarterdeckError | None = None
         self.ready = threading.Event()
 
     async def run(self) -> None:
@@ -44,7 +46,7 @@ class EngineHost:
                 self._engine = await self._build(stack)
                 await self._engine.run(self._open_up)
         except QuarterdeckError as error:
-            self.error = str(error)
+            self.error, self.failure = str(error), error
         except Exception as error:
             self.error = f"The engine stopped on {type(error).__name__}: {error}"
             raise

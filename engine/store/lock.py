@@ -7,6 +7,7 @@ import json
 import os
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 
 from engine.errors import StoreLockedError
 from engine.paths import StorePaths
@@ -46,14 +47,19 @@ def take_lock(paths: StorePaths, started_ms: int = 0) -> StoreLock:
     if not _flock(fd):
         owner = _read_owner(fd)
         os.close(fd)
-        raise StoreLockedError(
-            f"the store {paths.root} belongs to the engine with pid {owner.pid} on {owner.host}; "
-            f"attach to it, or stop it first."
-        )
+        raise _owned(paths, owner)
     text = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "started_ms": started_ms})
     os.ftruncate(fd, 0)
     os.pwrite(fd, text.encode(), 0)
     return StoreLock(fd)
+
+
+def refuse_owned(root: Path) -> None:
+    """Raise StoreLockedError when an engine owns the store in a directory; a directory that is not there is free."""
+    paths = StorePaths(root)
+    owner = lock_owner(paths)
+    if owner is not None:
+        raise _owned(paths, owner)
 
 
 def lock_owner(paths: StorePaths) -> Owner | None:
@@ -66,6 +72,13 @@ def lock_owner(paths: StorePaths) -> Owner | None:
         return None if _flock(fd, fcntl.LOCK_SH) else _read_owner(fd)
     finally:
         os.close(fd)
+
+
+def _owned(paths: StorePaths, owner: Owner) -> StoreLockedError:
+    return StoreLockedError(
+        f"The store {paths.root} belongs to the engine with pid {owner.pid} on {owner.host}; "
+        f"`quarterdeck status` and the other commands reach it, or stop it first."
+    )
 
 
 def _flock(fd: int, how: int = fcntl.LOCK_EX) -> bool:
