@@ -135,7 +135,10 @@ class Engine:
     async def _heartbeats(self) -> None:
         while True:
             await self.wall.sleep_ms(HEARTBEAT_MS)
-            await self.core.on_heartbeat()
+            try:
+                await self.core.on_heartbeat()
+            except Exception as error:
+                await self.core.halt("engine", f"a heartbeat failed: {error!r}"[:300])
 
 
 class InProcessClient:
