@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 
 from engine.agents.manager import RunningAgent
 from engine.clock import Clock
 from engine.domain.decision import DecisionDraft, Direction, Disposition, Outcome, describe_action
 from engine.domain.events import CycleDone, CycleHeld, CycleItem, Event
 from engine.domain.intent import Autonomy, Intent
+from engine.domain.money import ZERO
 from engine.domain.risk import Verdict
 from engine.execution.router import Prepared, Router
 from engine.ids import cycle_id
@@ -73,8 +73,10 @@ def _view(desk: Desk, agent: RunningAgent, instrument: str) -> InstrumentView:
     config = agent.config
     series = desk.market.series(instrument, config.timeframe_ms)
     mark = desk.surroundings.valuation.marks[instrument]
-    position = desk.journal.books.positions.get((config.name, instrument))
-    qty = position.qty if position is not None else Decimal(0)
+    books = desk.journal.books
+    position = books.positions.get((config.name, instrument))
+    # what is left below one step can never be sold: a model that saw it would hold it for ever
+    qty = ZERO if position is None or not position.qty or books.is_dust(position) else position.qty
     return InstrumentView(instrument, agent.indicators[instrument].compute(series), mark.price, mark.ts_ms, qty)
 
 

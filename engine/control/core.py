@@ -13,8 +13,17 @@ from decimal import Decimal
 from engine.agents.cycle import Desk, run_cycle
 from engine.agents.manager import RunningAgent
 from engine.clock import DAY_MS, HOUR_MS, MINUTE_MS
+from engine.control.approving import use
 from engine.domain.agent import AgentStatus
-from engine.domain.events import ApprovalClosed, BaselineReset, EquityMarked, FlattenEnded, Incident, StateChanged
+from engine.domain.events import (
+    AgentChanged,
+    ApprovalClosed,
+    BaselineReset,
+    EquityMarked,
+    FlattenEnded,
+    Incident,
+    StateChanged,
+)
 from engine.domain.market import FeedEvent, FeedStatus, Instant, OrderBook, Quote, Source
 from engine.domain.money import ZERO, plain
 from engine.domain.policy import KillAction, Policy, TradingState
@@ -23,7 +32,7 @@ from engine.execution.flatten import Flatten
 from engine.execution.latch import SendLatch
 from engine.execution.paper import PaperGateway
 from engine.execution.protection import uncovered
-from engine.risk.killswitch import KillSwitch, Trip, TwoSample
+from engine.risk.killswitch import EQUITY_UNKNOWN, KillSwitch, Trip, TwoSample
 from engine.triggers.schedule import SlotClock
 
 PROTECTION_DEADLINE_MS = 10_000
@@ -60,6 +69,9 @@ class Core:
         self._hour = -1
         self._two = TwoSample()
         self._naked_since: dict[tuple[str, str], int] = {}
+        self._orders_seen = (0, 0, 0)
+        self._flattened_by: set[str] = set()
+        self._owed: StateChanged | None = None
         self._on_candle = [a for a in self.agents.values() if a.config.schedule.every_candle]
 
     @property
@@ -84,8 +96,9 @@ class Core:
         elif isinstance(event, Quote):
             await self._on_quote(event)
         elif isinstance(event, OrderBook):
-            self.gateway.on_book(event)
-            self.desk.router.pump()
+            if self.desk.market.on_book(event):
+                self.gateway.on_book(event)
+                await self._book_fills()
         elif isinstance(event, FeedStatus):
             self.feed_status = event
 
@@ -94,8 +107,7 @@ class Core:
         market, valuation = self.desk.market, self.desk.surroundings.valuation
         if not instant.warm:
             self.gateway.on_instant(instant)
-            if self.desk.router.pump():
-                self._after_fills(instant.ts_ms)
+            await self._book_fills()
         for candle in instant.candles:
             valuation.mark(candle.instrument, market.on_candle(candle))
         self.data_ms = instant.ts_ms
@@ -108,10 +120,15 @@ class Core:
 
     async def on_heartbeat(self) -> None:
         """Do what is due by the clock alone: expiries, interval slots, the halt file, a flatten under way."""
-        now_ms = self.desk.clock.now_ms()
-        if self.latch.file_exists and self.books.state is not TradingState.HALTED:
-            await self.halt("HALT file", "a HALT file was put into the store")
-        await self._heartbeat_work(now_ms)
+        if self.journal.broken is not None:
+            self.journal.try_again()
+        if self.books.state is not TradingState.HALTED:
+            if self.latch.file_exists:
+                await self.halt("HALT file", "a HALT file was put into the store")
+            elif self.latch.halted:  # in memory only, so far
+                owed = self._owed
+                await self.halt(*((owed.actor, owed.reason, owed.evidence) if owed else ("trader", "halted at once")))
+        await self._heartbeat_work(self.desk.clock.now_ms())
 
     async def halt(self, actor: str, reason: str, evidence: str = "") -> bool:
         """Latch memory, then disk (R19). Returns False when trading was halted already; repeating is safe (U11)."""
@@ -121,21 +138,33 @@ class Core:
         change = StateChanged(state=TradingState.HALTED, actor=actor, reason=reason, evidence=evidence)
         try:
             self.journal.record(self.desk.clock.now_ms(), change)
+            self.unwritten, self._owed = "", None
         except StoreError as error:  # the memory latch holds without a disk (P23); what failed must be seen
-            self.unwritten = f"{reason}; not written: {error}"
+            self.unwritten, self._owed = f"{reason}; not written: {error}", change
         return True
+
+    async def resume(self, actor: str, reason: str) -> None:
+        """Let trading go on from here: a person said why (R17). The latch opens once that is on disk."""
+        self.rebase()
+        change = StateChanged(state=TradingState.ACTIVE, actor=actor, reason=reason)
+        self.journal.record(self.desk.clock.now_ms(), change)
+        self._flattened_by.clear()
+        self.unwritten, self._owed = "", None
+        self.latch.open()
 
     async def start_flatten(self, actor: str, reason: str) -> bool:
         """Halt, then close everything; False when a flatten is under way already."""
         await self.halt(actor, reason)
         if self.flatten is not None:
             return False
-        desk = self.desk
-        valuation = desk.surroundings.valuation
-        self.flatten = Flatten(desk.journal, desk.router, self.gateway, valuation, desk.clock, actor)
+        self.flatten = self._new_flatten(actor)
         await self.flatten.begin()
         await self._step_flatten()
         return True
+
+    def _new_flatten(self, actor: str) -> Flatten:
+        desk = self.desk
+        return Flatten(desk.journal, desk.router, self.gateway, desk.surroundings.valuation, desk.clock, actor)
 
     async def take_up(self, now_ms: int) -> None:
         """Take up what a former run left: approvals it asked for expire, a flatten under way goes on."""
@@ -143,10 +172,8 @@ class Core:
             closed = ApprovalClosed(approval_id=approval_id, answer="expired", actor="restart")
             self.journal.record(now_ms, closed)
         if self.books.flatten_id:
-            self.flatten = Flatten(
-                self.journal, self.desk.router, self.gateway, self.desk.surroundings.valuation, self.desk.clock,
-                "restart", flatten_id=self.books.flatten_id, started_ms=now_ms,
-            )  # fmt: skip
+            self.flatten = self._new_flatten("restart")
+            await self.flatten.take_up(self.books.flatten_id)
         self.peak = self.books.baseline.peak
         self.equity = self.desk.surroundings.equity()
 
@@ -155,10 +182,7 @@ class Core:
         for approval_id in list(self.desk.approvals.waiting):
             waiting = self.desk.approvals.take(approval_id)
             if waiting is not None:
-                prepared = self.desk.router.prepare(waiting.intent)
-                closed = ApprovalClosed(approval_id=approval_id, answer="approved", actor=actor)
-                self.journal.record(self.desk.clock.now_ms(), closed, *prepared.events)
-                await self.desk.router.send(prepared)
+                await use(self.desk, self.policy, waiting, actor)
 
     def rebase(self) -> None:
         """Let the kill switch measure from the present equity on; a person resumed and said why (R17).
@@ -185,15 +209,31 @@ class Core:
         self.desk.surroundings.valuation.mark(quote.instrument, mark)
         self.data_ms = quote.received_ms
         self.gateway.on_quote(quote)
-        if self.desk.router.pump():
-            self._after_fills(self.desk.clock.now_ms())
+        await self._book_fills()
         await self._watch(self.desk.clock.now_ms(), confirmed=False, instrument=quote.instrument)
         await self._step_flatten()
+
+    async def _book_fills(self) -> None:
+        self.desk.router.pump()
+        if self.desk.router.breach:
+            await self._halt_on_breach()
+
+    async def _halt_on_breach(self) -> None:
+        breach, self.desk.router.breach = self.desk.router.breach, ""
+        self.journal.record(self.desk.clock.now_ms(), Incident(code="LEDGER_BREACH", text=breach[:300]))
+        await self.halt("ledger", breach[:300])
 
     async def _heartbeat_work(self, now_ms: int) -> None:
         self._expire(now_ms)
         if self.flatten is not None:
             await self._step_flatten()
+        if self.desk.router.breach:
+            await self._halt_on_breach()
+        count = self.books.count
+        seen = (count.fills, count.orders, len(self.books.orders))
+        if seen != self._orders_seen:
+            self._orders_seen = seen
+            self._note_naked(now_ms)
         if self._naked_since:
             self._check_protection(now_ms)
         if self.slots is not None and self.books.state is not TradingState.HALTED:
@@ -222,8 +262,12 @@ class Core:
         if self.books.agent_status.get(agent.config.name) is not AgentStatus.RUNNING or not instruments:
             return
         await run_cycle(self.desk, agent, trigger, instruments)
-        if self.desk.router.breach and self.books.state is not TradingState.HALTED:
-            await self.halt("ledger", self.desk.router.breach)
+        if self.desk.router.breach:
+            await self._halt_on_breach()
+        if agent.failures >= agent.config.pause_after_failures:
+            why = f"{agent.failures} cycles in a row failed"
+            paused = AgentChanged(agent=agent.name, status=AgentStatus.PAUSED, actor="engine", reason=why)
+            self.journal.record(self.desk.clock.now_ms(), paused)
 
     async def _watch(self, now_ms: int, *, confirmed: bool, instrument: str = "") -> None:
         """Value the account and ask the kill switch; an exception in it is HALTED (R18)."""
@@ -270,12 +314,26 @@ class Core:
             self._plot_step_ms *= 2
 
     async def _trip(self, trip: Trip) -> None:
-        if self.books.state is TradingState.HALTED:
-            return
+        """Halt, and flatten if the policy says so; a rule flattens once between two resumes, halted already or not.
+
+        Where the worth of the account is not known, nothing says that selling it is right: that only halts.
+        """
         reason = f"kill switch: {trip.sentence}"
-        await self.halt("kill-switch", reason, f"{trip.evidence};source={self.source.label}")
-        if self.policy.kill.action is KillAction.HALT_AND_FLATTEN:
-            await self.start_flatten("kill-switch", reason)
+        evidence = f"{trip.evidence};source={self.source.label}"
+        newly = await self.halt("kill-switch", reason, evidence)
+        if self.policy.kill.action is not KillAction.HALT_AND_FLATTEN or trip.rule == EQUITY_UNKNOWN:
+            return
+        if self.flatten is not None or trip.rule in self._flattened_by or not (newly or self._holds_something()):
+            return
+        self._flattened_by.add(trip.rule)
+        if not newly:
+            self.journal.record(
+                self.desk.clock.now_ms(), Incident(code="KILL_SWITCH", text=f"{reason}; {evidence}"[:300])
+            )
+        await self.start_flatten("kill-switch", reason)
+
+    def _holds_something(self) -> bool:
+        return any(not self.books.is_dust(position) for position in self.books.open_positions())
 
     async def _step_flatten(self) -> FlattenEnded | None:
         if self.flatten is None:
@@ -291,13 +349,13 @@ class Core:
             closed = ApprovalClosed(approval_id=waiting.intent.intent_id, answer="expired", actor="clock")
             self.journal.record(now_ms, closed)
 
-    def _after_fills(self, now_ms: int) -> None:
+    def _note_naked(self, now_ms: int) -> None:
         """Note which positions lack protection since when; the check itself waits for the deadline (R16)."""
-        naked = {(p.agent, p.instrument) for p in uncovered(self.books, (a.config for a in self.agents.values()))}
+        naked = [(p.agent, p.instrument) for p in uncovered(self.books, (a.config for a in self.agents.values()))]
         self._naked_since = {key: self._naked_since.get(key, now_ms) for key in naked}
 
     def _check_protection(self, now_ms: int) -> None:
-        self._after_fills(now_ms)
+        self._note_naked(now_ms)
         for (agent, instrument), since_ms in list(self._naked_since.items()):
             if since_ms >= 0 and now_ms - since_ms >= PROTECTION_DEADLINE_MS:
                 qty = plain(self.books.position(agent, instrument).qty)

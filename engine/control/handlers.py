@@ -20,14 +20,13 @@ from engine.api import (
     SubmitTicket,
 )
 from engine.control import tickets
+from engine.control.approving import use
 from engine.control.core import Core
 from engine.domain.agent import AgentStatus
-from engine.domain.events import AgentChanged, ApprovalClosed, StateChanged
+from engine.domain.events import AgentChanged, ApprovalClosed
 from engine.domain.money import plain
 from engine.domain.policy import TradingState
 from engine.errors import QuarterdeckError, RefusedError
-from engine.risk.approvals import Waiting, drift_refusal
-from engine.risk.gate import judge
 
 Reader = Callable[[str, dict[str, str]], Awaitable[Any]]
 """Answers a Query by name and arguments with rows; the store's, or a status made from the core."""
@@ -65,10 +64,14 @@ class Handlers:
             return await self._by_type[type(command)](command)
         except QuarterdeckError as error:
             return Reply(ok=False, text=str(error))
+        except Exception as error:  # a command that fails must not take the engine with it (P37)
+            return Reply(ok=False, text=f"{type(command).__name__} failed: {type(error).__name__} {error}."[:300])
 
     async def _halt(self, command: Halt) -> Reply:
         newly = await self._core.halt(command.actor, command.reason)
         text = "HALTED: nothing that adds exposure can leave." if newly else "HALTED already."
+        if self._core.unwritten:
+            text = f"HALTED in memory, and not on disk yet: {self._core.unwritten}"
         return Reply(ok=True, text=text, data={"trading_state": TradingState.HALTED.value})
 
     async def _resume(self, command: Resume) -> Reply:
@@ -79,12 +82,9 @@ class Handlers:
             raise RefusedError("Not resumed: a HALT file is in the store; remove it first.")
         if core.flatten is not None:
             raise RefusedError("Not resumed: a flatten is under way; wait for its certificate.")
-        if core.books.state is TradingState.ACTIVE:
+        if core.shown_state is TradingState.ACTIVE:
             return Reply(ok=True, text="ACTIVE already.", data={"trading_state": TradingState.ACTIVE.value})
-        core.rebase()
-        change = StateChanged(state=TradingState.ACTIVE, actor=command.actor, reason=reason)
-        core.journal.record(core.desk.clock.now_ms(), change)
-        core.latch.open()
+        await core.resume(command.actor, reason)
         text = "ACTIVE: agents may trade again; the kill switch measures from today's equity on."
         return Reply(ok=True, text=text, data={"trading_state": TradingState.ACTIVE.value})
 
@@ -116,38 +116,11 @@ class Handlers:
         if command.code.strip().upper() != waiting.code:
             raise RefusedError("That is not the code on the card; nothing was approved.")
         core.desk.approvals.take(command.approval_id)
-        now_ms = core.desk.clock.now_ms()
-        refusal = self._recheck(waiting, now_ms)
+        status, refusal = await use(core.desk, core.policy, waiting, command.actor)
         if refusal:
-            closed = ApprovalClosed(
-                approval_id=command.approval_id, answer="refused", actor=command.actor, note=refusal[:300]
-            )
-            core.journal.record(now_ms, closed)
             raise RefusedError(f"Approved too late: {refusal}.")
-        prepared = core.desk.router.prepare(waiting.intent)
-        closed = ApprovalClosed(approval_id=command.approval_id, answer="approved", actor=command.actor)
-        core.journal.record(now_ms, closed, *prepared.events)
-        status = await core.desk.router.send(prepared)
         intent = waiting.intent
         return Reply(ok=True, text=f"Approved: {intent.side} {plain(intent.qty)} {intent.instrument}: {status}.")
-
-    def _recheck(self, waiting: Waiting, now_ms: int) -> str:
-        """Check expiry, price drift and risk once more, at the moment of use (S10)."""
-        core, intent = self._core, waiting.intent
-        if now_ms >= waiting.expires_ms:
-            return "it had expired"
-        price = core.desk.surroundings.valuation.price(intent.instrument)
-        drift = drift_refusal(intent, price, core.policy.limits.decision_drift_frac)
-        if drift:
-            return drift
-        situation = core.desk.surroundings.gather(waiting.agent, waiting.draft, intent.intent_id, now_ms)
-        ruling = judge(situation, intent.cycle_id, intent.intent_id)
-        if ruling.assessment.refused:
-            return ruling.assessment.refused.sentence
-        allowed = ruling.intent.qty if ruling.intent and ruling.intent.side is intent.side else None
-        if allowed is None or allowed < intent.qty:
-            return f"the guardrails now allow {plain(allowed) if allowed else 'nothing'}, not {plain(intent.qty)}"
-        return ""
 
     async def _reject(self, command: Reject) -> Reply:
         if self._core.desk.approvals.take(command.approval_id) is None:
@@ -167,6 +140,7 @@ class Handlers:
         if core.books.agent_status.get(command.agent) is not status:
             change = AgentChanged(agent=command.agent, status=status, actor=command.actor, reason=command.reason)
             core.journal.record(core.desk.clock.now_ms(), change)
+            core.agents[command.agent].failures = 0
         return Reply(ok=True, text=f"{command.agent} is {status.value}.", data={"agent": command.agent})
 
     async def _preview(self, command: PreviewTicket) -> Reply:

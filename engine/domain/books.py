@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
@@ -107,9 +108,18 @@ class Books:
         """Return a working or recently closed order of ours."""
         return self.orders.get(client_order_id) or self.closed_orders.get(client_order_id)
 
+    def all_orders(self) -> Iterator[Order]:
+        """Yield the working and the recently closed orders of ours."""
+        yield from self.orders.values()
+        yield from self.closed_orders.values()
+
     def open_positions(self) -> list[Position]:
         """Return the positions that are not flat."""
         return [position for position in self.positions.values() if position.qty]
+
+    def is_dust(self, position: Position) -> bool:
+        """Tell whether a position is below the venue's smallest step, as fees in base leave it: nothing to trade."""
+        return abs(position.qty) < self.instruments[position.instrument].qty_step
 
     def held(self, instrument: str) -> Decimal:
         """Return the account's quantity of an instrument over all agents."""

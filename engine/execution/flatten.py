@@ -51,14 +51,35 @@ class Flatten:
         self.started_ms = self.clock.now_ms()
         self.flatten_id = f"flatten.{base36(self.started_ms)}"
         self.journal.record(self.started_ms, FlattenStarted(flatten_id=self.flatten_id, actor=self.actor))
-        working = [o.client_order_id for o in self._books.orders.values() if not o.role.is_protection]
-        await self.router.cancel(working)
+        await self._cancel_the_rest()
         self.start_qty = await self._venue_qty()
         await self._send_round()
+
+    async def take_up(self, flatten_id: str) -> None:
+        """Go on with a flatten of a former run; its orders' ids are never used again (O4)."""
+        self.flatten_id = flatten_id
+        self.started_ms = int(flatten_id.partition(".")[2], 36)
+        self.rounds = max((self._round_of(o.intent_id) for o in self._books.all_orders()), default=0)
+        await self._cancel_the_rest()
+        self.start_qty = await self._venue_qty()
+
+    async def _cancel_the_rest(self) -> bool:
+        """Ask for the cancel of all that is neither protection nor ours; tell whether none of it can fill any more."""
+        ids = [o.client_order_id for o in self._books.orders.values() if o.role in (OrderRole.ENTRY, OrderRole.EXIT)]
+        if ids:
+            await self.router.cancel(ids)
+        return not any(order_id in self._books.orders for order_id in ids)
+
+    def _round_of(self, intent_id: str) -> int:
+        mine, _, rest = intent_id.partition(f"{self.flatten_id}r")
+        digits = rest.partition(":")[0]
+        return int(digits) if not mine and digits.isdecimal() else 0
 
     async def step(self) -> FlattenEnded | None:
         """Go on where the last step stopped; return the certificate once there is one."""
         self.router.pump()
+        if not await self._cancel_the_rest():
+            return None
         if any(o.role is OrderRole.FLATTEN or o.status is OrderStatus.UNKNOWN for o in self._books.orders.values()):
             return None
         left = await self._venue_qty()

@@ -15,9 +15,13 @@ RESTING = (OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED)
 
 
 def uncovered(books: Books, agents: Iterable[AgentConfig]) -> list[Position]:
-    """Return the positions whose resting stops cover less than they hold."""
+    """Return the positions whose resting stops cover less than the whole steps that they hold."""
     wants = {config.name for config in agents if config.protection.stop_frac is not None}
-    return [p for p in books.open_positions() if p.agent in wants and _stopped_qty(books, p) < abs(p.qty)]
+    return [p for p in books.open_positions() if p.agent in wants and _stopped_qty(books, p) < _steps(books, p)]
+
+
+def _steps(books: Books, position: Position) -> Decimal:
+    return abs(books.instruments[position.instrument].floor_qty(position.qty))
 
 
 def _stopped_qty(books: Books, position: Position) -> Decimal:
