@@ -361,6 +361,23 @@ def test_a_trade_that_breaks_a_rule_is_left_out(tmp_path: Path, line: str, rule:
     assert summary.skipped == {rule: 1}
 
 
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+RECORDED = [
+    ("candles_1m_btc_2026-01/BTCUSDT_1m.csv.gz", 63_643, 60_000),
+    ("candles_5m_crash_2025-10/BTCUSDT_5m.csv.gz", 6_912, 300_000),
+    ("candles_5m_ftx_2022-11/SOLUSDT_5m.csv.gz", 10_656, 300_000),
+    ("candles_5m_ftx_2022-11/DOGEUSDT_5m.csv.gz", 10_656, 300_000),
+]
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the recordings for development are not beside this checkout")
+@pytest.mark.parametrize(("name", "bars", "interval_ms"), RECORDED)
+def test_real_recordings_are_read_whole(name: str, bars: int, interval_ms: int) -> None:
+    candles, summary = read(SHARED / name)
+    assert (len(candles), summary.rows_skipped, summary.notes) == (bars, 0, [])
+    assert {candle.interval_ms for candle in candles} == {interval_ms}
+
+
 def test_the_key_of_a_file_is_its_name_before_the_first_underscore() -> None:
     assert [name_key(Path(name)) for name in ("AAPL_1m_2026-07-31.csv.gz", "BTCUSDT.csv", "x/EURUSD_1h.csv")] == [
         "AAPL",

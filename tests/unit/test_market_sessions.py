@@ -8,6 +8,9 @@ import pytest
 
 from engine.market.sessions import is_open
 
+# the calendars' own use of pandas
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
 
 def ms(text: str) -> int:
     return int(datetime.fromisoformat(text + "+00:00").timestamp() * 1000)
