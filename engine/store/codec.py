@@ -204,6 +204,7 @@ def _compile_dataclass(cls: Any) -> tuple[Write, Read]:
     pairs = [_compile(hints[name]) for name in names]
     writers = [(name, write) for name, (write, _read) in zip(names, pairs, strict=True)]
     readers = [read for _write, read in pairs]
+    by_name = any(field.kw_only for field in fields(cls))
 
     def write(value: Any) -> str:
         if type(value) is not cls:
@@ -213,7 +214,8 @@ def _compile_dataclass(cls: Any) -> tuple[Write, Read]:
     def read(raw: Any) -> Any:
         if type(raw) is not list or len(raw) != len(readers):
             raise ValueError(f"a {cls.__name__} has {len(readers)} fields, not {raw!r}"[:200])
-        return cls(**{name: get(each) for name, get, each in zip(names, readers, raw, strict=True)})
+        values = [get(each) for get, each in zip(readers, raw, strict=False)]
+        return cls(**dict(zip(names, values, strict=False))) if by_name else cls(*values)
 
     return write, read
 

@@ -20,6 +20,7 @@ from engine.store.files import open_private
 SCHEMA = 1
 BUSY_MS = 2000
 
+# journal_rare: what people list by kind; not cycles, orders and fills, nor marks of equity, which are many.
 # journal: the one truth; all other tables are rebuilt from it, byte for byte. Money is TEXT, in plain form.
 # names: asset codes and markets (venue, account, instrument as JSON), by number, in order of appearance.
 # orders: id is 16 bytes where the client order id is 32 hex digits. seq, last_seq: its first and last journal row.
@@ -32,7 +33,7 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROW
 CREATE TABLE journal (
     seq INTEGER PRIMARY KEY, ts_ms INTEGER NOT NULL, kind INTEGER NOT NULL, payload ANY NOT NULL, hash BLOB NOT NULL
 ) STRICT;
-CREATE INDEX journal_rare ON journal (kind) WHERE kind >= 30;
+CREATE INDEX journal_rare ON journal (kind) WHERE kind >= 30 AND kind <> 42;
 CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
 CREATE TABLE orders (
     id ANY PRIMARY KEY, seq INTEGER NOT NULL, last_seq INTEGER NOT NULL, status INTEGER NOT NULL,

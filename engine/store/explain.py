@@ -19,7 +19,7 @@ from engine.domain.events import (
 from engine.errors import UsageError
 from engine.ids import cycle_id as name_cycle
 from engine.store.packing import unpack
-from engine.store.queries import RARE_KIND
+from engine.store.queries import RARE
 from engine.store.reader import Question, Row
 from engine.store.rows import (
     Record,
@@ -129,7 +129,7 @@ _OF_CYCLE = {"ts", "seq", "cycle_id", "agent", "trigger", "model", "outcome", "a
 
 def _approvals(cycle_id: str) -> Question[list[Record]]:
     rows = yield (
-        f"SELECT seq, ts_ms, kind, payload FROM journal WHERE kind IN (?, ?) AND kind >= {RARE_KIND} ORDER BY seq",
+        f"SELECT seq, ts_ms, kind, payload FROM journal WHERE kind IN (?, ?) AND {RARE} ORDER BY seq",
         (ApprovalAsked.KIND, ApprovalClosed.KIND),
     )
     found: dict[str, Record] = {}

@@ -6,27 +6,36 @@ over the text, never over the packed bytes, so a zlib that packs differently mak
 
 from __future__ import annotations
 
+import re
 import zlib
 
 from engine.errors import StoreError
+from engine.ids import client_order_id
 
-_WINDOW = -12
+_WINDOW = -13
 _MEMORY = 5
 _TEXT_BYTES_MAX = 16_000_000
+_ID_DIGITS, _STORE_DIGITS = 32, 8
+_UNIT, _UNITS_MAX = 4, 255
+_WHOLE, _DERIVED = "\0", "\1"
+_ID = re.compile('"([0-9a-f]{32})"')
+_PLACE = re.compile("([\0\1])")
 
 # Part of the store's format: what is packed with it can only be read with it. A better one needs a new schema number.
 # Words nearest the end are the cheapest to refer to.
 _DICTIONARY = (
-    "anthropic:claude-openai:gpt-local:ensemble:vote:debate:supervisor:rsi_reversion:breakout:macd_cross:momentum:"
-    "mean_reversion:buy_and_hold:bollinger:donchian:because the price is above below the moving average,"
-    "overbought oversold crossed under crossed over uptrend downtrend volume breakout support resistance momentum "
-    "partially canceled by the venue rejected: insufficient funds expired take profit stop loss"
-    '"REJECTED","EXPIRED","NOT_SENT","CANCEL_PENDING","CANCELED","UNKNOWN","SUBMITTING","PARTIALLY_FILLED","FILLED",'
+    "anthropic:claude-openai:gpt-local:ensemble:vote:debate:supervisor:because the price is moving average,"
+    "uptrend downtrend volume breakout support resistance momentum insufficient funds take profit stop loss"
+    '"REJECTED","EXPIRED","NOT_SENT","CANCEL_PENDING","UNKNOWN","SUBMITTING","PARTIALLY_FILLED","FILLED",'
     '"FALLBACK","PARSE_FAILED","TIMED_OUT","RATE_LIMITED","PROVIDER_DOWN","AWAITING_APPROVAL","OBSERVED","FAILED",'
-    '"NO_CHANGE","hold","flat","REFUSED","FLATTEN","TAKE_PROFIT","TARGET","MAKER"'
-    "interval,cron,manual,news,webhook,market,coinbase:kraken:binance:ETH/USDT,SOL/USDT,BTC/USD"
-    '"REDUCE","all of it, dust: "REFUSE"sell, sell what is held"m since a loss"macd:12:26:9=;atr:14=;ema:20=;'
-    'rsi:14=;","CHECK_FAILED",""an exit","a price above 0"],'
+    '"NO_CHANGE","hold","REFUSED","FLATTEN","LIMIT","MAKER","manual","news","webhook","interval","cron",'
+    "coinbase:kraken:binance:ETH/USDT,SOL/USDT,BTC/USD"
+    "RSI 14 came back above 30: after RSI 14 reached , overbought from 70MACD crossed below its signal: "
+    "closed above the high of 20 bars: closed below the low of 10 bars: heuristic:rsi_reversion"
+    "heuristic:macd_crossheuristic:donchian_breakoutrsi_14=;rsi_14_prev=;close=;atr_14=;macd_12_26_9="
+    '"REDUCE","REFUSE","sell, sell what is held"m since a loss","CHECK_FAILED","SIZE_CAP","QUANTITY","TARGET_QTY",'
+    '"FLAT",[["an exit","a price above 0"],["QTY_STEP","PASS","all of it, dust: "],["MIN_NOTIONAL","PASS","all of it, '
+    'dust: ","QTY_FIXED","RISK_PER_TRADE",'
     '[["TRADING_STATE","PASS","ACTIVE","ACTIVE, or an exit"],["AGENT_STATE","PASS","RUNNING","RUNNING"],'
     '["CONFIDENCE","PASS","0.7","0.6"],["NOT_ALLOWED","PASS","paper:BTC/USDT","the agent\'s list"],'
     '["BLOCKED","PASS","paper:BTC/USDT","not on the block list"],'
@@ -40,19 +49,33 @@ _DICTIONARY = (
     '["PORTFOLIO_SHARE","PASS","9.9%","25%"],["CAPITAL_SHARE","PASS","9999.9","100"],'
     '["GROSS_EXPOSURE","PASS","9.9%","100%"],["BUYING_POWER","PASS","10"," free"],'
     '["QTY_STEP","PASS","0.1","step 0.00001"],["MIN_NOTIONAL","PASS","9999.9","5"]]]]]'
-    '["ENTRY",["paper","main",""EXIT","STOP","SELL","STOP","LIMIT",null,null]"],"OPEN",""]'
-    '"BUY","MARKET",0.2,4"USDT","TAKER",17]]'
-    '","candle","heuristic:sma_cross","DECIDED","LIVE","",[["paper:BTC/USDT","sell","ACTED",0.1,0,0.7,4'
-    '"buy","ACTED",0,0.,17"SMA 20 crossed above SMA 50 ","sma:20=4;sma:50=4'
+    '","candle","heuristic:sma_cross","DECIDED","LIVE","",[["paper:BTC/USDT","flat","ACTED",0.1,0,0.7,4'
+    '"buy","ACTED",0,0.,17"SMA 20 crossed above SMA 50:  over  under  below sma_20=;sma_50=;sma_20_prev=;sma_50_prev='
+    '[[\0,\0],"OPEN",""][[\0,\0],"CANCELED","position closed"]'
+    ':paper:BTC/USDT:target",\1,"","paper:BTC/USDT","TARGET","SELL","TAKE_PROFIT",0.,null]'
+    ':paper:BTC/USDT:stop",\1,"","paper:BTC/USDT","STOP","SELL","STOP",0.,null,'
+    '","EXIT",["paper","paper","paper:BTC/USDT","p1",\0,"SELL",0.,"USDT","TAKER",17]]'
+    '","ENTRY",["paper","paper","paper:BTC/USDT","p1",\0,"BUY",0.,"USDT","TAKER",17]]'
+    ':paper:BTC/USDT",\1,"","paper:BTC/USDT","EXIT","SELL","MARKET",0.,null,null]'
+    ':paper:BTC/USDT",\1,"","paper:BTC/USDT","ENTRY","BUY","MARKET",0.,null,null][[\0],"OPEN",""]'
 )
 
 
 def pack(text: str) -> str | bytes:
-    """Return what to keep for a text: the text, or fewer bytes that unpack() to it."""
-    data = text.encode()
+    """Return what to keep for a text: the text, or fewer bytes that unpack() to it.
+
+    Order ids do not deflate, so they are kept as bytes before the rest, and a control character, which JSON never
+    holds unescaped, stands in their place. Of an id made from the text before it, such as an order's from its
+    intent, the store's part is enough.
+    """
+    if _WHOLE in text or _DERIVED in text:
+        return text
+    head, rest = _without_ids(text)
+    if len(head) > _UNIT * _UNITS_MAX:
+        return text
     packer = _PACKER.copy()
-    packed = packer.compress(data) + packer.flush()
-    return packed if len(packed) < len(data) else text
+    packed = bytes([len(head) // _UNIT]) + head + packer.compress(rest.encode()) + packer.flush()
+    return packed if len(packed) < len(text.encode()) else text
 
 
 def unpack(kept: str | bytes) -> str:
@@ -61,12 +84,48 @@ def unpack(kept: str | bytes) -> str:
         return kept
     unpacker = _UNPACKER.copy()
     try:
-        data = unpacker.decompress(kept, _TEXT_BYTES_MAX)
+        start = 1 + kept[0] * _UNIT
+        data = unpacker.decompress(kept[start:], _TEXT_BYTES_MAX)
         if not unpacker.eof or unpacker.unused_data or unpacker.unconsumed_tail:
             raise ValueError("it does not end where it should")
-        return data.decode()
-    except (zlib.error, ValueError, TypeError) as error:
+        return _with_ids(data.decode(), kept[1:start].hex())
+    except (zlib.error, ValueError, TypeError, IndexError) as error:
         raise StoreError(f"a packed payload cannot be read: {error}.") from None
+
+
+def _without_ids(text: str) -> tuple[bytes, str]:
+    digits: list[str] = []
+    rest: list[str] = []
+    at = 0
+    for match in _ID.finditer(text):
+        piece, order_id = text[at : match.start()], match[1]
+        before = _last_text(piece)
+        derived = before is not None and client_order_id(order_id[:_STORE_DIGITS], before) == order_id
+        digits.append(order_id[:_STORE_DIGITS] if derived else order_id)
+        rest += (piece, _DERIVED if derived else _WHOLE)
+        at = match.end()
+    return bytes.fromhex("".join(digits)), "".join(rest) + text[at:]
+
+
+def _with_ids(text: str, digits: str) -> str:
+    whole: list[str] = []
+    at = 0
+    pieces = _PLACE.split(text)
+    for piece, place in zip(pieces[::2], pieces[1::2], strict=False):
+        size = _STORE_DIGITS if place == _DERIVED else _ID_DIGITS
+        order_id, at = digits[at : at + size], at + size
+        if place == _DERIVED:
+            order_id = client_order_id(order_id, _last_text(piece) or "")
+        whole += (piece, f'"{order_id}"')
+    if at != len(digits):
+        raise ValueError("it has not the ids it should have")
+    return "".join(whole) + pieces[-1]
+
+
+def _last_text(piece: str) -> str | None:
+    """Return the JSON string a piece of an array ends with, None when it ends otherwise."""
+    begin = piece.rfind('"', 0, -2) if piece.endswith('",') else -1
+    return None if begin < 0 else piece[begin + 1 : -2]
 
 
 # Copies of these two cost a tenth of taking the dictionary in anew.

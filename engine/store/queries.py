@@ -28,7 +28,8 @@ from engine.store.rows import (
 from engine.store.tables import STATUSES
 
 PAGE_ROWS = 500
-RARE_KIND = 30
+RARE = "kind >= 30 AND kind <> 42"
+"""The condition of the index journal_rare, which SQLite uses only where a statement repeats it."""
 Page = tuple[list[Record], int | None]
 """Rows, and where the next page begins; None after the last."""
 PageOf = Callable[[int, bool], Question[Page]]
@@ -122,8 +123,8 @@ def _events(
     kinds: tuple[int, ...], shape: Callable[[int, int, Any], Iterable[Record]], at: int, newest: bool
 ) -> Question[Page]:
     sql = f"SELECT j.seq, j.ts_ms, j.kind, j.payload FROM journal j WHERE j.kind IN ({','.join(map(str, kinds))})"
-    if min(kinds) >= RARE_KIND:
-        sql += f" AND j.kind >= {RARE_KIND}"  # so that SQLite may use the index of the rarer kinds
+    if min(kinds) >= ApprovalAsked.KIND:
+        sql += f" AND {RARE}"
     rows = yield from _paged(sql, (), at, newest)
     return _page((record for seq, ts, kind, kept in rows for record in shape(seq, ts, event_of(kind, kept))), rows)
 
@@ -158,7 +159,7 @@ def _ledger(at: int, newest: bool) -> Question[Page]:
 
 def _approvals(at: int, newest: bool) -> Question[Page]:
     asked, end = yield from _events((ApprovalAsked.KIND,), approval_rows, at, newest)
-    answers = yield f"SELECT ts_ms, payload FROM journal WHERE kind = {ApprovalClosed.KIND} AND kind >= {RARE_KIND}", ()
+    answers = yield f"SELECT ts_ms, payload FROM journal WHERE kind = {ApprovalClosed.KIND} AND {RARE}", ()
     closed = {}
     for ts_ms, kept in answers:
         event = event_of(ApprovalClosed.KIND, kept)

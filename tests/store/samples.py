@@ -106,8 +106,8 @@ def decided(ts_ms: int, price: Decimal, qty: Decimal, side: Side) -> CycleDone:
         confidence=Decimal("0.74"),
         price=price,
         price_ms=ts_ms,
-        rationale=f"SMA 20 ({price - 3}) crossed {word} SMA 50 ({average}), trend holds",
-        features=f"sma:20={price - 3};sma:50={average}",
+        rationale=f"SMA 20 crossed {word} SMA 50: {price - 3} over {average}, as it should",
+        features=f"sma_20={price - 3};sma_50={average};sma_20_prev={price - 9};sma_50_prev={average + 5}",
         bound_by="",
         checks=checks(price, qty, side),
     )
@@ -127,8 +127,8 @@ def intended(ts_ms: int, price: Decimal, qty: Decimal, side: Side) -> OrderInten
     """Return the order of that cycle, with the ids it would have."""
     cycle = cycle_id(AGENT, ts_ms)
     return OrderIntended(
-        intent_id=f"{cycle}:0",
-        client_order_id=client_order_id(STORE_ID, f"{cycle}:0"),
+        intent_id=f"{cycle}:{KEY}",
+        client_order_id=client_order_id(STORE_ID, f"{cycle}:{KEY}"),
         cycle_id=cycle,
         agent=AGENT,
         instrument=KEY,
@@ -145,9 +145,9 @@ def filled(order: OrderIntended, ts_ms: int, trade: int, price: Decimal, qty: De
     amount = order.qty if qty is None else qty
     fill = Fill(
         venue="paper",
-        account="main",
+        account="paper",
         instrument=order.instrument,
-        trade_id=f"{trade}",
+        trade_id=f"p{trade}",
         client_order_id=order.client_order_id,
         side=order.side,
         qty=amount,

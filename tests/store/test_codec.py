@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from engine.domain.events import EVENT_TYPES, CycleHeld, Event, FundsMoved, OrderIntended, OrdersUpdated
 from engine.domain.order import OrderStatus
 from engine.errors import StoreError
+from engine.ids import client_order_id
 from engine.store.codec import decode, encode, encode_held
 from engine.store.packing import pack, unpack
 from tests.store.samples import OPENING, round_trips
@@ -158,6 +159,28 @@ def test_an_unknown_status_is_not_read() -> None:
     text = encode(OrdersUpdated(client_order_ids=("a",), status=OrderStatus.OPEN)).replace("OPEN", "AJAR")
     with pytest.raises(StoreError, match="AJAR"):
         decode(OrdersUpdated.KIND, text)
+
+
+IDS = st.text("0123456789abcdef", min_size=32, max_size=32)
+TEXTS = st.text('"\\\\,[]a\0\1', max_size=5) | IDS
+PIECES = st.lists(
+    TEXTS | TEXTS.map(lambda text: f'"{text}"') | TEXTS.map(lambda text: f'"{client_order_id("0123abcd", text)}"')
+)
+
+
+@given(PIECES, st.sampled_from([",", ""]))
+def test_any_text_with_order_ids_in_it_is_unpacked_as_it_was(pieces: list[str], between: str) -> None:
+    text = between.join(pieces)
+    assert unpack(pack(text)) == text
+
+
+def test_an_order_costs_few_bytes_for_its_id_and_an_id_of_another_making_is_kept_whole() -> None:
+    order = next(event for _ts, event in round_trips(1) if isinstance(event, OrderIntended))
+    stranger = replace(order, client_order_id="f" * 32)
+    derived, whole = pack(encode(order)), pack(encode(stranger))
+    assert len(whole) - len(derived) >= 12
+    assert decode(OrderIntended.KIND, unpack(derived)) == order
+    assert decode(OrderIntended.KIND, unpack(whole)) == stranger
 
 
 @pytest.mark.parametrize("kept", [b"", b"\x00", b"no deflate stream", pack(encode(round_trips(1)[0][1]))[:-3]])

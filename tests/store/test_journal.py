@@ -115,9 +115,9 @@ def test_events_are_published_once_they_are_durable_R9(paths: StorePaths) -> Non
 def test_a_fill_that_is_there_already_changes_nothing_L4(journal: Journal, paths: StorePaths) -> None:
     order, fill = an_order_and_its_fill()
     journal.record(START_MS, order)
-    assert not journal.has_fill("paper", "main", BTC.key, fill.fill.trade_id)
+    assert not journal.has_fill("paper", "paper", BTC.key, fill.fill.trade_id)
     journal.record(START_MS, fill)
-    assert journal.has_fill("paper", "main", BTC.key, fill.fill.trade_id)
+    assert journal.has_fill("paper", "paper", BTC.key, fill.fill.trade_id)
     balances, seq = dict(journal.books.balances), journal.seq
     with pytest.raises(DuplicateFillError):
         journal.record(START_MS, HELD, fill)
