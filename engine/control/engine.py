@@ -12,7 +12,7 @@ from engine.control import views
 from engine.control.core import Core
 from engine.control.handlers import Handlers
 from engine.control.stream import Stream
-from engine.domain.market import FeedEvent, Instant
+from engine.domain.market import FeedEvent
 from engine.market.feed import Feed
 from engine.triggers.schedule import WallSchedule
 
@@ -103,7 +103,7 @@ class Engine:
         virtual = self.core.desk.clock if isinstance(self.core.desk.clock, ManualClock) else None
         slice_end = self.wall.mono_ms() + SLICE_MS
         async for event in self.feed.events():
-            if virtual is not None and isinstance(event, Instant):
+            if virtual is not None:
                 virtual.set_ms(event.ts_ms)
             self._taking = True
             await self._take(event)

@@ -124,7 +124,7 @@ def _judge(core: Core, ticket: Ticket) -> Judgement:
     if (ticket.order_type is OrderType.LIMIT) != (ticket.limit_price is not None):
         raise RefusedError("A LIMIT ticket needs a limit price, and a MARKET ticket has none.")
     now_ms = core.desk.clock.now_ms()
-    cycle = cycle_id(TRADER, now_ms)
+    cycle = _fresh_cycle(core, ticket.instrument, now_ms)
     current = core.books.position(TRADER, ticket.instrument).qty
     buying = ticket.side is Side.BUY
     config = trader_config(core, ticket, current + ticket.qty if buying else None)
@@ -132,6 +132,14 @@ def _judge(core: Core, ticket: Ticket) -> Judgement:
     situation = core.desk.surroundings.gather(config, _draft(ticket), decision_id, now_ms)
     situation = replace(situation, agent_status=core.trader_status)
     return Judgement(cycle, situation, judge(situation, cycle, decision_id))
+
+
+def _fresh_cycle(core: Core, instrument: str, now_ms: int) -> str:
+    """Name the ticket's cycle by its instant; a second trade within one takes the next name, for none trades twice."""
+    used = {order.intent_id for order in core.books.all_orders()}
+    while f"{cycle_id(TRADER, now_ms)}:{instrument}" in used:
+        now_ms += 1
+    return cycle_id(TRADER, now_ms)
 
 
 def _draft(ticket: Ticket) -> DecisionDraft:

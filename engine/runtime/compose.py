@@ -100,8 +100,8 @@ def cash_asset(plan: Plan) -> str:
     quotes = sorted({instrument.quote for instrument in plan.instruments})
     if not quotes:
         return plan.policy.account_currency
-    money = {plan.policy.account_currency, *plan.policy.usd_peg}
-    strange = [quote for quote in quotes if quote not in money]
+    valuation = Valuation(plan.policy.account_currency, plan.policy.usd_peg)
+    strange = [quote for quote in quotes if not valuation.is_money(quote)]
     if len(quotes) > 1 or strange:
         raise UsageError(
             f"The instruments are quoted in {', '.join(quotes)}, but one account can start with cash in one asset that "

@@ -29,6 +29,7 @@ from engine.store.journal import Journal
 
 DEMO_AGENTS = Path(__file__).parent / "demo"
 SIMULATED_BARS = 100_000
+WARM_BARS = 500
 
 
 async def build_demo(stack: AsyncExitStack, root: Path, recording: str, speed: float) -> Engine:
@@ -60,7 +61,7 @@ async def build_console(stack: AsyncExitStack, options: ConsoleOptions) -> Engin
     if recorded:
         feed, clock, plan = _replaying(recorded, options.speed, 0, policy, agents, instruments)
     else:
-        feed, clock, plan = await _watching(options, policy, agents, instruments)
+        feed, clock, plan = _watching(options, policy, agents, instruments)
     return await _serve(stack, options.store, plan, feed, clock)
 
 
@@ -90,33 +91,36 @@ def _replaying(
     return feed, ManualClock(min(recording.first_ms() for recording in recordings)), plan
 
 
-async def _watching(
+def _watching(
     options: ConsoleOptions, policy: Policy, agents: Sequence[AgentConfig], instruments: Instruments
 ) -> tuple[Feed, Clock, Plan]:
-    clock = SystemClock()
     keys = sorted({key for agent in agents for key in agent.instruments})
     listed = tuple(instruments.resolve(key) for key in keys)
     interval_ms = min(agent.timeframe_ms for agent in agents)
     make = _simulated if options.feed == "simulated" else _exchange
-    feed = make(options, listed, interval_ms, clock)
+    feed, clock = make(options, listed, interval_ms)
     plan = Plan(policy=policy, instruments=listed, agents=tuple(agents), source=feed.source, interval_ms=interval_ms)
     return feed, clock, plan
 
 
-def _simulated(options: ConsoleOptions, listed: Sequence[Instrument], interval_ms: int, clock: Clock) -> Feed:
+def _simulated(options: ConsoleOptions, listed: Sequence[Instrument], interval_ms: int) -> tuple[Feed, Clock]:
+    """A made-up market beside real time: the engine lives on the simulation's clock, only the pace is the machine's."""
     from engine.market.sim_feed import SimulatedFeed  # only when asked for
 
-    start_ms = clock.now_ms() // interval_ms * interval_ms
-    return SimulatedFeed(
-        listed, seed=options.seed, clock=clock, interval_ms=interval_ms, start_ms=start_ms, bars=SIMULATED_BARS,
-        speed=options.speed, emit_quotes=True,
+    wall = SystemClock()
+    start_ms = (wall.now_ms() // interval_ms - WARM_BARS) * interval_ms
+    feed = SimulatedFeed(
+        listed, seed=options.seed, clock=wall, interval_ms=interval_ms, start_ms=start_ms, bars=SIMULATED_BARS,
+        speed=options.speed, emit_quotes=True, emit_books=True, warm_bars=WARM_BARS,
     )  # fmt: skip
+    return feed, ManualClock(start_ms)
 
 
-def _exchange(options: ConsoleOptions, listed: Sequence[Instrument], interval_ms: int, clock: Clock) -> Feed:
+def _exchange(options: ConsoleOptions, listed: Sequence[Instrument], interval_ms: int) -> tuple[Feed, Clock]:
     from engine.market.ccxt_feed import CcxtFeed  # ccxt costs 0.5 s
 
-    return CcxtFeed(options.feed, [one.key for one in listed], interval_ms=interval_ms, clock=clock)
+    clock, keys = SystemClock(), [one.key for one in listed]
+    return CcxtFeed(options.feed, keys, interval_ms=interval_ms, clock=clock, warm_bars=WARM_BARS), clock
 
 
 async def _serve(stack: AsyncExitStack, root: Path, plan: Plan, feed: Feed, clock: Clock) -> Engine:
