@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -22,9 +22,9 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.worker import Worker, WorkerError, WorkerState
 
-from console.leaving import leaving_on_signals
+from console.leaving import SCREEN_ENDS_S, continuing, end_within, leaving_on_signals
 from console.theme import QUARTERDECK, VARIABLES
-from engine.api import ApprovalView, CancelAll, EngineClient, OrderView, Reply, StreamLine, TradingState
+from engine.api import ApprovalView, CancelAll, EngineClient, OrderView, StreamLine, TradingState
 from screens.model import ConsoleModel, machine_ms
 from screens.overview import OverviewScreen
 from screens.widgets.lines import INK_CLASSES
@@ -101,6 +101,8 @@ class QuarterdeckApp(App[int]):
         self._host: EngineHost | None = None
         self._engine: Worker[None] | None = None
         self._stop_asked = threading.Event()
+        self._engine_ended = threading.Event()
+        self._engine_ended.set()
         self._cancelling = False
         self._inside = AsyncExitStack()
         self.register_theme(QUARTERDECK)
@@ -118,7 +120,9 @@ class QuarterdeckApp(App[int]):
 
     def on_mount(self) -> None:
         if threading.current_thread() is threading.main_thread():
-            self._inside.enter_context(leaving_on_signals(self._stop_engine, self.action_leave))
+            self._inside.enter_context(leaving_on_signals(self._stop_engine, self.action_leave, self._engine_ended))
+            if self._driver is not None and self._driver.can_suspend:
+                self._inside.enter_context(continuing(self._driver, self._stop_asked.is_set))
         self.set_interval(PULL_S, self._tick)
         self._attaching = self.set_interval(ATTACH_S, self._take_client)
         self.call_after_refresh(self._start)
@@ -132,9 +136,13 @@ class QuarterdeckApp(App[int]):
 
     @work(thread=True, exclusive=True, group="engine", exit_on_error=False)
     async def _run_engine(self) -> None:
-        host = self._host = self._open_engine()
-        if not self._stop_asked.is_set():
-            await host.run()
+        self._engine_ended.clear()
+        try:
+            host = self._host = self._open_engine()
+            if not self._stop_asked.is_set():
+                await host.run()
+        finally:
+            self._engine_ended.set()
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """An engine that ended without being asked to has failed; its sentence goes on the screen."""
@@ -157,7 +165,7 @@ class QuarterdeckApp(App[int]):
     def _tick(self) -> None:
         if self.model.leaving:
             return  # a terminal that is gone must not be painted on
-        self.run_worker(self._pull(), group="pull", exit_on_error=False)
+        self.run_worker(self._pull, group="pull", exit_on_error=False)
 
     def _take_client(self) -> None:
         host = self._host
@@ -183,17 +191,17 @@ class QuarterdeckApp(App[int]):
         """Stop all new exposure: latched before this returns."""
         self.model.latch_halt()
         self._show()
-        self.run_worker(self._after(self.model.halt()), group="command")
+        self.run_worker(self._halt, group="command")
 
-    async def _after(self, answer: Awaitable[Reply]) -> None:
-        await answer
+    async def _halt(self) -> None:
+        await self.model.halt()
         await self._pull()
 
     def action_cancel_all(self) -> None:
         """Cancel every working order that protects nothing."""
         if not self._cancelling:
             self._cancelling = True
-            self.run_worker(self._cancel_all(), group="command")
+            self.run_worker(self._cancel_all, group="command")
 
     async def _cancel_all(self) -> None:
         try:
@@ -282,15 +290,20 @@ class QuarterdeckApp(App[int]):
             self.model.leaving = True
             self._show()
             self._stop_engine()
-            self.run_worker(self._leave(), group="leave")
+            self.run_worker(self._leave, group="leave")
 
     async def _leave(self) -> None:
         if self._engine is not None and not self._engine.is_finished:
             done, _pending = await asyncio.wait({asyncio.ensure_future(_ended(self._engine))}, timeout=STOP_S)
             if not done:
-                self.exit(1, return_code=1, message=STUCK)
+                self._exit(1, STUCK)
                 return
-        self.exit(0)
+        self._exit(0)
+
+    def _exit(self, code: int, message: str | None = None) -> None:
+        if not self.is_headless:
+            end_within(SCREEN_ENDS_S, code)
+        self.exit(code, return_code=code, message=message)
 
 
 STUCK = (
