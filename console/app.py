@@ -296,11 +296,11 @@ class QuarterdeckApp(App[int]):
         if self._engine is not None and not self._engine.is_finished:
             done, _pending = await asyncio.wait({asyncio.ensure_future(_ended(self._engine))}, timeout=STOP_S)
             if not done:
-                self._exit(1, STUCK)
+                self._end(1, STUCK)
                 return
-        self._exit(0)
+        self._end(0)
 
-    def _exit(self, code: int, message: str | None = None) -> None:
+    def _end(self, code: int, message: str | None = None) -> None:
         if not self.is_headless:
             end_within(SCREEN_ENDS_S, code)
         self.exit(code, return_code=code, message=message)
