@@ -54,7 +54,7 @@ async def run_cycle(desk: Desk, agent: RunningAgent, trigger: str, instruments: 
     _enter(desk, agent, "PERCEPTION")
     request = _perceive(desk, agent, began_ms, instruments)
     _enter(desk, agent, "REASONING")
-    answer = await agent.client.decide(request)
+    answer = await _ask_model(agent, request)
     agent.cycles += 1
     held = _as_hold(agent, answer)
     if held is not None:
@@ -80,6 +80,28 @@ def _view(desk: Desk, agent: RunningAgent, instrument: str) -> InstrumentView:
     return InstrumentView(instrument, agent.indicators[instrument].compute(series), mark.price, mark.ts_ms, qty)
 
 
+async def _ask_model(agent: RunningAgent, request: ModelRequest) -> ModelAnswer:
+    """Ask the model; one that raises, though none may, fails this cycle of this agent and nothing else (P37)."""
+    try:
+        return await agent.client.decide(request)
+    except Exception as error:
+        return _model_error(agent, f"{type(error).__name__}: {error}")
+
+
+def _model_error(agent: RunningAgent, detail: str) -> ModelAnswer:
+    return ModelAnswer(outcome=Outcome.MODEL_ERROR, model=agent.config.model, drafts=(), detail=detail)
+
+
+def _fitting(agent: RunningAgent, request: ModelRequest, answer: ModelAnswer) -> ModelAnswer:
+    """Return the answer when it has one draft for each instrument asked about, else a failure (T2, A10)."""
+    if answer.outcome is not Outcome.DECIDED:
+        return answer
+    said, asked = [draft.instrument for draft in answer.drafts], [view.instrument for view in request.views]
+    if sorted(said) == sorted(asked):
+        return answer
+    return _model_error(agent, f"drafts for {', '.join(said) or 'nothing'}, asked about {', '.join(asked)}")
+
+
 def _as_hold(agent: RunningAgent, answer: ModelAnswer) -> CycleHeld | None:
     """Return the row of an answer that only holds; None when there is something to judge."""
     if answer is agent.hold_answer:  # a deterministic model gives the very same answer for nearly every bar
@@ -103,8 +125,12 @@ async def _act(
 ) -> None:
     cycle = cycle_id(agent.name, began_ms)
     _enter(desk, agent, "RISK_CHECK")
+    answer = _fitting(agent, request, answer)
     features = {view.instrument: view.features for view in request.views}
-    judged = [_judge(desk, agent, cycle, draft, features.get(draft.instrument, {})) for draft in answer.drafts]
+    judged: list[Judged] = []
+    for draft in answer.drafts:
+        beside = [one.prepared.intent for one in judged if one.prepared is not None]
+        judged.append(_judge(desk, agent, cycle, draft, features.get(draft.instrument, {}), beside))
     done = CycleDone(
         cycle_id=cycle,
         agent=agent.name,
@@ -127,10 +153,16 @@ async def _act(
     _enter(desk, agent, "LEARNING")
 
 
-def _judge(desk: Desk, agent: RunningAgent, cycle: str, draft: DecisionDraft, features: Mapping[str, float]) -> Judged:
-    """Take one draft through the gate, and to the queue or the router's desk as the agent's autonomy says."""
+def _judge(
+    desk: Desk, agent: RunningAgent, cycle: str, draft: DecisionDraft, features: Mapping[str, float],
+    beside: Sequence[Intent],
+) -> Judged:  # fmt: skip
+    """Take one draft through the gate, and to the queue or the router's desk as the agent's autonomy says.
+
+    beside: what this cycle has already decided to send; the limits count it.
+    """
     decision_id = f"{cycle}:{draft.instrument}"
-    situation = desk.surroundings.gather(agent.config, draft, decision_id, desk.clock.now_ms())
+    situation = desk.surroundings.gather(agent.config, draft, decision_id, desk.clock.now_ms(), beside)
     if draft.direction is Direction.HOLD:
         current = situation.current_qty
         mark = situation.mark

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -9,8 +10,9 @@ from engine.domain.agent import AgentConfig, AgentStatus
 from engine.domain.books import Books
 from engine.domain.decision import DecisionDraft, Direction
 from engine.domain.instrument import Instrument
+from engine.domain.intent import Intent
 from engine.domain.money import ONE, ZERO
-from engine.domain.order import Order, OrderRole, OrderStatus, Side
+from engine.domain.order import Order, OrderStatus, Side
 from engine.domain.policy import Policy
 from engine.domain.portfolio import Position
 from engine.domain.valuation import MissingRateError, Valuation
@@ -18,6 +20,16 @@ from engine.ids import client_order_id
 from engine.market.sessions import is_open
 from engine.market.state import MarketState
 from engine.risk.situation import Situation
+
+
+@dataclass(frozen=True, slots=True)
+class _Coming:
+    """A buy that may still fill, as if it had: qty in base, value in quote."""
+
+    agent: str
+    instrument: str
+    qty: Decimal
+    value: Decimal
 
 
 @dataclass(slots=True)
@@ -29,11 +41,18 @@ class Surroundings:
     valuation: Valuation
     policy: Policy
 
-    def gather(self, agent: AgentConfig, draft: DecisionDraft, decision_id: str, now_ms: int) -> Situation:
-        """Return everything a guardrail may look at for one draft of one agent, as of now."""
+    def gather(
+        self, agent: AgentConfig, draft: DecisionDraft, decision_id: str, now_ms: int, beside: Sequence[Intent] = ()
+    ) -> Situation:
+        """Return everything a guardrail may look at for one draft of one agent, as of now.
+
+        beside: intents of the same cycle that are not on record yet. They, and entries on their way, count as if
+        they had filled: two decisions of one instant must not each use the same room.
+        """
         books, instrument = self.books, self.books.instruments[draft.instrument]
         position = books.position(agent.name, instrument.key)
         equity = self.equity()
+        coming = list(self._coming(beside))
         return Situation(
             now_ms=now_ms,
             draft=draft,
@@ -45,15 +64,15 @@ class Surroundings:
             mark=self.valuation.marks.get(instrument.key),
             median=self.market.median_close(instrument.key),
             current_qty=position.qty,
-            account_qty=books.held(instrument.key),
-            open_instruments=self._other_open(agent.name, instrument.key),
-            exposure=sum((self._value(p) for p in books.open_positions()), ZERO),
-            agent_exposure=sum((self._value(p) for p in books.open_positions() if p.agent == agent.name), ZERO),
-            free_cash=self.free_cash(instrument),
+            account_qty=books.held(instrument.key) + _qty_of(coming, instrument.key),
+            open_instruments=self._other_open(agent.name, instrument.key, coming),
+            exposure=self._exposure(coming),
+            agent_exposure=self._exposure(coming, agent.name),
+            free_cash=self.free_cash(instrument, beside),
             equity=equity,
             capital=None if equity is None else equity * agent.capital_share_frac,
-            trades_today=books.trades_on(agent.name, now_ms),
-            account_trades_today=books.trades_on("", now_ms),
+            trades_today=books.trades_on(agent.name, now_ms) + len(beside),
+            account_trades_today=books.trades_on("", now_ms) + len(beside),
             last_loss_ms=books.last_loss_ms.get((agent.name, instrument.key)),
             working=self._in_the_way(agent.name, instrument.key, entering=draft.direction is Direction.BUY),
             already_decided=self._traded(decision_id),
@@ -67,31 +86,40 @@ class Surroundings:
         except MissingRateError:
             return None
 
-    def free_cash(self, instrument: Instrument) -> Decimal:
+    def free_cash(self, instrument: Instrument, beside: Sequence[Intent] = ()) -> Decimal:
         """Return the quote balance less what working buys reserve; an UNKNOWN order reserves in full (R10)."""
         balance = self.books.balances.get(instrument.quote, ZERO)
-        return balance - sum(
-            (self._reserved(o) for o in self.books.orders.values() if self._spends(o, instrument)), ZERO
-        )
+        listed = self.books.instruments
+        spending = [c for c in self._coming(beside) if listed[c.instrument].quote == instrument.quote]
+        return balance - sum((c.value * (ONE + listed[c.instrument].taker_fee) for c in spending), ZERO)
 
-    def _spends(self, order: Order, instrument: Instrument) -> bool:
-        quote = self.books.instruments[order.instrument].quote
-        return order.side is Side.BUY and not order.role.is_protection and quote == instrument.quote
+    def _coming(self, beside: Sequence[Intent]) -> Iterator[_Coming]:
+        """Yield the buys on their way: working orders, then those of this cycle."""
+        for order in self.books.orders.values():
+            if order.side is Side.BUY and not order.role.is_protection:
+                qty = order.qty if order.status is OrderStatus.UNKNOWN else order.open_qty
+                yield self._as_coming(order, qty)
+        for intent in beside:
+            if intent.side is Side.BUY:
+                yield self._as_coming(intent, intent.qty)
 
-    def _reserved(self, order: Order) -> Decimal:
-        qty = order.qty if order.status is OrderStatus.UNKNOWN else order.open_qty
-        instrument = self.books.instruments[order.instrument]
-        price = order.limit_price or self.valuation.price(order.instrument) or ZERO
-        return qty * price * (ONE + instrument.taker_fee)
+    def _as_coming(self, buy: Order | Intent, qty: Decimal) -> _Coming:
+        price = buy.limit_price or self.valuation.price(buy.instrument) or ZERO
+        return _Coming(buy.agent, buy.instrument, qty, qty * price)
+
+    def _exposure(self, coming: Iterable[_Coming], agent: str | None = None) -> Decimal:
+        """Return the absolute value of positions and buys on their way, of one agent if named."""
+        held = sum((self._value(p) for p in self.books.open_positions() if agent in (None, p.agent)), ZERO)
+        return held + sum((c.value for c in coming if agent in (None, c.agent)), ZERO)
 
     def _value(self, position: Position) -> Decimal:
         price = self.valuation.price(position.instrument)
         return abs(position.cost if price is None else position.qty * price)
 
-    def _other_open(self, agent: str, instrument: str) -> int:
+    def _other_open(self, agent: str, instrument: str, coming: Iterable[_Coming]) -> int:
         """Count open sub-positions, entries on their way included, other than this one."""
-        slots = {(p.agent, p.instrument) for p in self.books.open_positions()}
-        slots |= {(o.agent, o.instrument) for o in self.books.orders.values() if o.role is OrderRole.ENTRY}
+        slots = {(p.agent, p.instrument) for p in self.books.open_positions() if not self.books.is_dust(p)}
+        slots |= {(c.agent, c.instrument) for c in coming}
         return len(slots - {(agent, instrument)})
 
     def _in_the_way(self, agent: str, instrument: str, *, entering: bool) -> int:
@@ -106,3 +134,7 @@ class Surroundings:
         books = self.books
         store_id = books.genesis.store_id if books.genesis else ""
         return books.order(client_order_id(store_id, decision_id)) is not None
+
+
+def _qty_of(coming: Iterable[_Coming], instrument: str) -> Decimal:
+    return sum((each.qty for each in coming if each.instrument == instrument), ZERO)

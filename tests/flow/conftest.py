@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +18,7 @@ from engine.control.stream import Stream
 from engine.domain.agent import AgentConfig, AgentLimits, Protection
 from engine.domain.decision import DecisionDraft, Direction, Outcome
 from engine.domain.instrument import Instrument
-from engine.domain.market import Candle, Instant, Source, SourceKind
+from engine.domain.market import Candle, Instant, OrderBook, Quote, Source, SourceKind
 from engine.domain.policy import KillLimits, PaperSettings, Policy
 from engine.llm.client import ModelAnswer, ModelRequest, Settings
 from engine.paths import StorePaths
@@ -67,12 +69,12 @@ def run(tmp_path: Path) -> Callable[..., dict]:
     """Replay files with flags through the whole pipeline."""
     places = iter(range(1000))
 
-    def go(*files: Path, agents: Sequence[str] = ("heuristic:sma_cross",), **options: object) -> dict:
-        flags = options.pop("flags", {})
+    def go(*files: Path, agents: Sequence[str] = ("heuristic:sma_cross",), **options: Any) -> dict:
+        flags: Any = options.pop("flags", {})
         store = options.pop("store", tmp_path / f"store{next(places)}")
         chosen = ReplayOptions(
             files=files, agents=tuple(agents), flags=flags, store=store, config_dir=tmp_path / "config", **options
-        )  # type: ignore[arg-type]
+        )
         return replay(chosen) | {"store": store}
 
     return go
@@ -113,13 +115,19 @@ class World:
     """An engine core on a real store, driven bar by bar on a manual clock."""
 
     def __init__(
-        self, root: Path, script: Scripted, agent: AgentConfig, policy: Policy, *, durable: bool = False
-    ) -> None:
+        self, root: Path, script: Scripted, agent: AgentConfig, policy: Policy, *, durable: bool = False,
+        instrument: Instrument = BTC,
+    ) -> None:  # fmt: skip
         self.script, self.stream, self.paths = script, Stream(), StorePaths(root)
         self.clock = ManualClock(START_MS)
         self.source = Source(kind=SourceKind.SIMULATED, name="by hand")
         self.plan = Plan(
-            policy=policy, instruments=(BTC,), agents=(agent,), source=self.source, interval_ms=MINUTE_MS, actor="test"
+            policy=policy,
+            instruments=(instrument,),
+            agents=(agent,),
+            source=self.source,
+            interval_ms=MINUTE_MS,
+            actor="test",
         )
         if self.paths.store_db.exists():
             journal = Journal.open(self.paths, publish=self.stream.publish)
@@ -150,6 +158,29 @@ class World:
         candle = Candle(BTC.key, opened_ms, MINUTE_MS, o, h, l, c, Decimal(volume), self.source)
         await self.core.on_event(Instant(self.clock.now_ms(), (candle,), warm))
 
+    async def quote(self, bid: str, ask: str = "", *, after_ms: int = 1_000, old_ms: int = 0) -> None:
+        """Let time pass, then quote. old_ms: how long before it arrives the venue stamped it."""
+        self.clock.advance_ms(after_ms)
+        now_ms = self.clock.now_ms()
+        await self.core.on_event(
+            Quote(
+                instrument=BTC.key, ts_ms=now_ms - old_ms, received_ms=now_ms, source=self.source,
+                bid=Decimal(bid), ask=Decimal(ask or bid),
+            )
+        )  # fmt: skip
+
+    async def book(self, bids: Sequence[tuple[str, str]], asks: Sequence[tuple[str, str]]) -> None:
+        """Show an order book: (price, quantity), best first."""
+        self.clock.advance_ms(1_000)
+        sides = [tuple((Decimal(price), Decimal(qty)) for price, qty in side) for side in (bids, asks)]
+        shown = OrderBook(
+            instrument=BTC.key, ts_ms=self.clock.now_ms(), bids=sides[0], asks=sides[1], source=self.source
+        )
+        await self.core.on_event(shown)
+
+    def incidents(self) -> list[str]:
+        return self.outcomes("incident")
+
     async def bars(self, count: int, price: str) -> None:
         for _ in range(count):
             await self.bar(price)
@@ -167,6 +198,12 @@ class World:
 WIDE = KillLimits(
     gain_frac=Decimal(9), loss_frac=Decimal("0.9"), drawdown_frac=Decimal("0.9"), daily_loss_frac=Decimal("0.9")
 )
+
+
+@pytest.fixture
+def in_base() -> Instrument:
+    """The same coin where the venue takes its fees in it."""
+    return replace(BTC, fee_asset="base")
 
 
 @pytest.fixture
@@ -189,13 +226,14 @@ def make_world(tmp_path: Path, tester: AgentConfig) -> Iterator[Callable[..., Aw
 
     async def make(
         script: dict[int, dict[str, object]] | None = None, *, agent: AgentConfig | None = None,
-        policy: Policy | None = None, root: Path | None = None, durable: bool = False,
+        policy: Policy | None = None, root: Path | None = None, durable: bool = False, instrument: Instrument = BTC,
     ) -> World:  # fmt: skip
         free = PaperSettings(half_spread_frac=Decimal(0), slippage_frac=Decimal(0), volume_share_frac=Decimal(1))
         chosen = policy or Policy(kill=WIDE, paper=free)
         world = World(
-            root or tmp_path / f"world{len(made)}", Scripted(script), agent or tester, chosen, durable=durable
-        )
+            root or tmp_path / f"world{len(made)}", Scripted(script), agent or tester, chosen, durable=durable,
+            instrument=instrument,
+        )  # fmt: skip
         made.append(world)
         return await world.start()
 
