@@ -63,12 +63,15 @@ def exists(paths: StorePaths) -> bool:
         return False
 
 
-def connect_writer(path: Path, *, batch: bool) -> sqlite3.Connection:
+def connect_writer(
+    path: Path, *, batch: bool, factory: type[sqlite3.Connection] = sqlite3.Connection
+) -> sqlite3.Connection:
     """Open the writing connection. Transactions are begun and ended by hand.
 
-    batch: for a store that can be made again from its recording; a power cut may then cost the file.
+    batch: for a store that can be made again from its recording; a power cut may then cost the file. factory: the
+    class of the connection, where one that watches its statements is wanted.
     """
-    connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_MS / 1000)
+    connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_MS / 1000, factory=factory)
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute(f"PRAGMA journal_mode = {'MEMORY' if batch else 'WAL'}")

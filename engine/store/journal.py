@@ -99,16 +99,17 @@ class Journal:
         publish: Publish | None = None,
         lock: StoreLock | None = None,
         mode: Mode | None = None,
+        factory: type[sqlite3.Connection] = sqlite3.Connection,
     ) -> Journal:
         """Open a store after a clean end or a crash alike: books are what its rows add up to.
 
         mode: what the caller wants to trade in; a store of the other mode, or a replay's or simulation's store for
-        LIVE, raises RefusedError (L10). Raises StoreLockedError while another engine has it; StoreError when it
+        LIVE, raises RefusedError (L10). factory: see engine.store.watched. Raises StoreLockedError while another engine has it; StoreError when it
         cannot be read, has a newer schema, or is shorter than its anchor says (P28, P30).
         """
         held = lock or take_lock(paths)
         try:
-            found = recover(paths, batch=batch)
+            found = recover(paths, batch=batch, factory=factory)
             try:
                 refuse_batch(found.books.genesis, batch)
                 refuse_mode(found.books.genesis, mode)

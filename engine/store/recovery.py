@@ -31,13 +31,13 @@ class Recovered:
     names: dict[str, int]
 
 
-def recover(paths: StorePaths, *, batch: bool) -> Recovered:
+def recover(paths: StorePaths, *, batch: bool, factory: type[sqlite3.Connection] = sqlite3.Connection) -> Recovered:
     """Open the writing connection, start a new epoch and add up what the journal holds. The caller has the lock."""
     if not database.exists(paths):
         raise UsageError(f"there is no store at {paths.root}; start quarterdeck once, or name one with --store.")
     secure_directory(paths.root)
     database.migrate(paths)
-    connection = database.connect_writer(paths.store_db, batch=batch)
+    connection = database.connect_writer(paths.store_db, batch=batch, factory=factory)
     try:
         database.schema_of(connection, paths.store_db)
         epoch = _next_epoch(connection)
