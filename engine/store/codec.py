@@ -28,6 +28,7 @@ HELD = CycleHeld.KIND
 Write = Callable[[Any], str]
 Read = Callable[[Any], Any]
 
+_REMEMBERED_MAX = 2048
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -148,7 +149,7 @@ def _compile(hint: Any) -> tuple[Write, Read]:
         return _compile_tuple(get_args(hint)[0])
     if get_origin(hint) in (types.UnionType, Union):
         return _compile_optional(hint)
-    if isinstance(hint, type) and issubclass(hint, Enum):
+    if _is_enum(hint):
         return _compile_enum(hint)
     if is_dataclass(hint):
         return _compile_dataclass(hint)
@@ -217,7 +218,29 @@ def _compile_dataclass(cls: Any) -> tuple[Write, Read]:
         values = [get(each) for get, each in zip(readers, raw, strict=False)]
         return cls(**dict(zip(names, values, strict=False))) if by_name else cls(*values)
 
-    return write, read
+    textual = all(hints[name] is str or _is_enum(hints[name]) for name in names)
+    return write, _remembering(read) if textual else read
+
+
+def _is_enum(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, Enum)
+
+
+def _remembering(read: Read) -> Read:
+    # Most of a decision's checks say what they said the last time; frozen values of texts can be shared.
+    known: dict[tuple[Any, ...], Any] = {}
+
+    def read_again(raw: Any) -> Any:
+        key = tuple(raw)
+        value = known.get(key)
+        if value is None:
+            value = read(raw)
+            if len(known) >= _REMEMBERED_MAX:
+                known.clear()
+            known[key] = value
+        return value
+
+    return read_again
 
 
 _FORMS = {kind: _compile_dataclass(cls) for kind, cls in EVENT_TYPES.items()}

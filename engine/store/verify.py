@@ -91,7 +91,7 @@ class Proof:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
-        self.seq, self.head, self.last_ms = 0, chain.GENESIS, 0
+        self.seq, self.head = 0, chain.GENESIS
         self.books = Books()
         self.changes = Changes({})
         self.held: dict[int, Decimal] = {}
@@ -106,11 +106,7 @@ class Proof:
         self.ledger = self.connection.execute("SELECT id, target, source, asset, amount FROM ledger ORDER BY id")
         found = self.connection.execute("SELECT seq, ts_ms, kind, payload, hash FROM journal ORDER BY seq")
         while rows := found.fetchmany(_FETCH):
-            for row in rows:
-                if row[2] == codec.HELD and type(row[3]) is str:
-                    self._chain(row, row[3])
-                else:
-                    self._event(row)
+            self._walk(rows)
         for table, rest in (("fills", self.fills), ("ledger", self.ledger)):
             if (extra := next(rest, None)) is not None:
                 _breach(f"{table} row {extra[0]} has no journal row behind it.")
@@ -146,6 +142,20 @@ class Proof:
 
     # The journal, row by row. A hold changes nothing but the chain, so all its cost is here.
 
+    def _walk(self, rows: list[tuple[Any, ...]]) -> None:
+        last, head, link = self.seq, self.head, chain.link
+        for row in rows:
+            seq, ts_ms, kind, kept, check = row
+            if kind == codec.HELD and seq == last + 1 and type(kept) is str and type(ts_ms) is int:
+                following = link(head, seq, ts_ms, kind, kept)
+                if check == following[: chain.CHECK_BYTES]:
+                    last, head = seq, following
+                    continue
+            self.seq, self.head = last, head
+            self._event(row)
+            last, head = self.seq, self.head
+        self.seq, self.head = last, head
+
     def _chain(self, row: tuple[Any, ...], text: str) -> None:
         seq, ts_ms, kind, kept, check = row
         if seq != self.seq + 1:
@@ -156,7 +166,7 @@ class Proof:
                 _breach(f"journal row {seq} is not what was written: the hash chain breaks there.")
         except (chain.NumberError, UnicodeError) as error:
             _breach(f"journal row {seq} is not what was written: {error}.")
-        self.seq, self.head, self.last_ms = seq, head, ts_ms
+        self.seq, self.head = seq, head
 
     def _event(self, row: tuple[Any, ...]) -> None:
         seq, ts_ms, kind, kept, _check = row
