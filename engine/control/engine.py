@@ -104,7 +104,7 @@ class Engine:
         slice_end = self.wall.mono_ms() + SLICE_MS
         async for event in self.feed.events():
             if virtual is not None:
-                virtual.set_ms(event.ts_ms)
+                virtual.set_ms(max(virtual.now_ms(), event.ts_ms))  # what a former run played is earlier than its end
             self._taking = True
             await self._take(event)
             self._taking = False

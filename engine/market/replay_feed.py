@@ -49,6 +49,7 @@ class ReplayFeed:
         self.source = Source(kind=SourceKind.REPLAY, name=name or names, speed=speed)
         self.summary = summary or FeedSummary()
         self._clock, self._speed, self._warm_bars = clock, speed, warm_bars
+        self._played_ms = 0
         self._start_ms, self._end_ms = start_ms or 0, _FAR_FUTURE_MS if end_ms is None else end_ms
         self._refuse_mixed_intervals()
 
@@ -67,6 +68,10 @@ class ReplayFeed:
         """File name -> SHA-256 of its bytes."""
         return {recording.name: recording.sha256 for recording in self.recordings}
 
+    def resume_after(self, ts_ms: int) -> None:
+        """Let what closed until then only warm indicators up: an earlier run has played it."""
+        self._played_ms = ts_ms
+
     async def events(self) -> AsyncIterator[Instant]:
         """Yield an Instant for each time at which bars closed, each candle once, in time order."""
         instants = self._instants()
@@ -84,7 +89,7 @@ class ReplayFeed:
             self.summary.notes.extend(pacer.notes())
 
     def _instants(self) -> Iterator[Instant]:
-        summary, warm_left, make = self.summary, self._warm_bars, Instant
+        summary, warm_left, played_ms, make = self.summary, self._warm_bars, self._played_ms, Instant
         for ts_ms, candles in self._merged():
             summary.bars += len(candles)
             summary.last_ts_ms = candles[0].ts_ms
@@ -92,6 +97,8 @@ class ReplayFeed:
                 summary.first_ts_ms = candles[0].ts_ms
             if warm_left:
                 warm_left -= 1
+                yield make(ts_ms, candles, True)
+            elif ts_ms <= played_ms:
                 yield make(ts_ms, candles, True)
             else:
                 yield make(ts_ms, candles)

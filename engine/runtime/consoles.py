@@ -127,6 +127,9 @@ async def _serve(stack: AsyncExitStack, root: Path, plan: Plan, feed: Feed, cloc
     """Open the store, wire the core, reconcile, and listen on the control socket."""
     stream, paths = Stream(), StorePaths(root)
     journal = open_store(paths, plan, clock.now_ms(), stream)
+    if isinstance(feed, ReplayFeed) and isinstance(clock, ManualClock):
+        feed.resume_after(journal.books.last_ts_ms)
+        clock.set_ms(max(clock.now_ms(), journal.books.last_ts_ms))
     parts = assemble(plan, journal, stream, clock, durable=True)
     stack.callback(parts.close)
     await arm(parts, plan, clock.now_ms())

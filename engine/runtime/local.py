@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from engine.api import Command, Flatten, Query, Reply
-from engine.clock import SystemClock
+from engine.clock import Clock, ManualClock, SystemClock
 from engine.config import Instruments, load_agents, policy_of
 from engine.control.handlers import Handlers
 from engine.control.stream import Stream
@@ -57,7 +57,7 @@ def local_link(paths: StorePaths) -> Iterator[LocalLink]:
     parts = None
     try:
         plan = _plan_of(journal)
-        parts = assemble(plan, journal, Stream(), SystemClock(), durable=True)
+        parts = assemble(plan, journal, Stream(), _clock_of(plan, journal), durable=True)
         yield LocalLink(parts, plan, loop)
     finally:
         if parts is not None:
@@ -65,6 +65,11 @@ def local_link(paths: StorePaths) -> Iterator[LocalLink]:
         else:
             journal.close()
         loop.close()
+
+
+def _clock_of(plan: Plan, journal: Journal) -> Clock:
+    """A recording's store has a virtual clock: it stands where the replay stopped, and goes on from there."""
+    return ManualClock(journal.books.last_ts_ms) if plan.source.kind is SourceKind.REPLAY else SystemClock()
 
 
 def _plan_of(journal: Journal) -> Plan:

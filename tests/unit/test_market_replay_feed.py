@@ -163,3 +163,14 @@ async def test_every_price_carries_the_recordings_source(tmp_path: Path) -> None
 def test_an_impossible_speed_is_refused(speed: float) -> None:
     with pytest.raises(UsageError, match="speed"):
         ReplayFeed([], ManualClock(), speed=speed)
+
+
+async def test_what_an_earlier_run_has_played_comes_warm_and_is_not_waited_for(tmp_path: Path) -> None:
+    wall = Wall()
+    feed = ReplayFeed([("A", write(tmp_path, "a.csv", [0, 1, 2, 5, 6]))], wall, speed=60)
+    feed.resume_after(T0 + 3 * MIN)
+    played = await play(feed)
+    assert [((one.ts_ms - T0) // MIN, one.warm) for one in played] == [
+        (1, True), (2, True), (3, True), (6, False), (7, False)
+    ]  # fmt: skip
+    assert wall.slept == [1000.0]
