@@ -1,0 +1,242 @@
+"""The real program in a pseudo-terminal: what it drew, what it wrote, and keys that reach it as a terminal's do."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pyte
+
+from engine.store.lock import lock_owner
+
+ROOT = Path(__file__).resolve().parents[2]
+DEADLINE_S = 20.0
+LOOK_S = 0.03
+T = TypeVar("T")
+
+# setsid and a controlling terminal, so that a hang-up reaches the program as the kernel sends it
+_BECOME = "import os, sys; os.login_tty(0); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+_KEYS = {"f8": "\x1b[19~", "f9": "\x1b[20~", "f10": "\x1b[21~", "enter": "\r", "escape": "\x1b", "tab": "\t"}
+_ANSWERS = {b"\x1b[?2026$p": b"\x1b[?2026;2$y", b"\x1b[?2048$p": b"\x1b[?2048;0$y", b"\x1b[c": b"\x1b[?62;22c"}
+_QUESTION_MAX = max(map(len, _ANSWERS))
+# pyte draws these as text: private sequences that are not ?..h or ?..l, and mode questions
+_UNKNOWN_TO_PYTE = re.compile(rb"\x1b\[[<=>][0-9;]*[a-zA-Z]|\x1b\[\?[0-9;]*(?:\$p|u)|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
+_UNFINISHED = re.compile(rb"\x1b(?:\[[0-9;:<=>?]*[ -/]*|\][^\x07\x1b]*)?$")
+
+
+def eventually(look: Callable[[], T], what: str, within_s: float = DEADLINE_S) -> T:
+    """Look until something true comes back; fails, saying what was waited for, when the time is up."""
+    deadline = time.monotonic() + within_s
+    while not (found := look()):
+        assert time.monotonic() < deadline, f"not within {within_s:g} s: {what}"
+        time.sleep(LOOK_S)
+    return found
+
+
+class Console:
+    """One program in a terminal of its own. A thread reads what it writes, unless the terminal is told to stall."""
+
+    def __init__(
+        self, home: Path, *args: object, size: tuple[int, int] = (120, 40), env: Mapping[str, str] | None = None,
+        command: Sequence[str] = ("-m", "console.cli"),
+    ) -> None:  # fmt: skip
+        self._screen = pyte.Screen(*size)
+        self._stream = pyte.ByteStream(self._screen)
+        self._lock = threading.Lock()
+        self._raw = bytearray()
+        self._drawn = 0
+        self._reading = threading.Event()
+        self._reading.set()
+        self._closed = False
+        self._master, slave = pty.openpty()
+        _set_size(self._master, size)
+        words = [sys.executable, "-I", "-S", "-c", _BECOME, *command, *map(str, args)]
+        self.process = subprocess.Popen(
+            words, stdin=slave, stdout=slave, stderr=slave, cwd=ROOT, env=_environment(home) | dict(env or {})
+        )
+        os.close(slave)
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    # -- what it wrote ---------------------------------------------------------------------------------------------
+
+    @property
+    def raw(self) -> bytes:
+        """Everything it has written."""
+        with self._lock:
+            return bytes(self._raw)
+
+    @property
+    def text(self) -> str:
+        """What is on the screen."""
+        with self._lock:
+            data = bytes(self._raw[self._drawn :])
+        data = data[: found.start()] if (found := _UNFINISHED.search(data)) else data
+        self._drawn += len(data)
+        self._stream.feed(_UNKNOWN_TO_PYTE.sub(b"", data))
+        return "\n".join(line.rstrip() for line in self._screen.display)
+
+    def shows(self, *words: str, within_s: float = DEADLINE_S) -> str:
+        """Wait until all of these are on the screen at once; returns it."""
+
+        def look() -> str:
+            text = self.text
+            return text if all(word in text for word in words) else ""
+
+        try:
+            return eventually(look, "", within_s)
+        except AssertionError:
+            raise AssertionError(f"{words} not shown within {within_s:g} s; the screen:\n{self.text}") from None
+
+    def finds(self, pattern: str, within_s: float = DEADLINE_S) -> re.Match[str]:
+        """Wait until a pattern is on the screen; returns its match."""
+        try:
+            return eventually(lambda: re.search(pattern, self.text), "", within_s)  # type: ignore[return-value]
+        except AssertionError:
+            raise AssertionError(f"{pattern} not shown within {within_s:g} s; the screen:\n{self.text}") from None
+
+    # -- what a person and a terminal do ---------------------------------------------------------------------------
+
+    def press(self, *keys: str) -> None:
+        """Press keys by name; other texts are typed by type()."""
+        for key in keys:
+            self.send(_KEYS.get(key, key).encode())
+
+    def type(self, text: str) -> None:
+        """Type as a person does: no two keys within a tenth of a second."""
+        for letter in text:
+            time.sleep(0.11)
+            self.send(letter.encode())
+        time.sleep(0.11)
+
+    def paste(self, text: str) -> None:
+        """Paste as a terminal in bracketed mode does."""
+        self.send(b"\x1b[200~" + text.encode() + b"\x1b[201~")
+
+    def send(self, data: bytes) -> None:
+        """Let bytes arrive as input."""
+        with contextlib.suppress(OSError):
+            os.write(self._master, data)
+
+    def resize(self, size: tuple[int, int]) -> None:
+        """Change the window; the kernel tells the program."""
+        _set_size(self._master, size)
+        with self._lock:
+            self._screen.resize(size[1], size[0])
+
+    def stall(self) -> None:
+        """Stop reading, as a dead link does."""
+        self._reading.clear()
+
+    def unstall(self) -> None:
+        """Read again."""
+        self._reading.set()
+
+    def pending(self) -> int:
+        """How many bytes wait to be read."""
+        return struct.unpack("i", fcntl.ioctl(self._master, termios.FIONREAD, b"\0" * 4))[0]
+
+    def hang_up(self) -> None:
+        """Close the terminal."""
+        self._closed = True
+        self._reading.set()
+        self._reader.join(5)
+        os.close(self._master)
+        self._master = -1
+
+    # -- its end ---------------------------------------------------------------------------------------------------
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self.process.send_signal(number)
+
+    def ended(self, within_s: float = 10.0) -> int:
+        """Wait for its end; returns the exit code, negative when a signal killed it."""
+        code = self.process.wait(within_s)
+        if not self._closed:
+            self._reader.join(2)
+        return code
+
+    def close(self) -> None:
+        """End it if it still runs."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(5)
+        if self._master >= 0:
+            self.hang_up()
+
+    def _read(self) -> None:
+        tail = b""
+        while not self._closed:
+            if not self._reading.wait(0.1) or not select.select([self._master], [], [], 0.05)[0]:
+                continue
+            try:
+                data = os.read(self._master, 1 << 16)
+            except OSError:
+                return
+            with self._lock:
+                self._raw += data
+            tail = self._answer(tail + data)
+
+    def _answer(self, data: bytes) -> bytes:
+        """Answer what the program asks its terminal; returns what may be the start of a question."""
+        end = 0
+        for question, answer in _ANSWERS.items():
+            at = data.find(question)
+            if at >= 0:
+                self.send(answer)
+                end = max(end, at + len(question))
+        return data[max(end, len(data) - _QUESTION_MAX + 1) :]
+
+
+def _set_size(fd: int, size: tuple[int, int]) -> None:
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
+
+
+def _environment(home: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in ("LINES", "COLUMNS", "SSH_CONNECTION")}
+    return kept | {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8", "QUARTERDECK_HOME": str(home)}
+
+
+def shell(home: Path, *args: object) -> subprocess.CompletedProcess[str]:
+    """Run one command as from a second shell."""
+    words = [sys.executable, "-m", "console.cli", *map(str, args)]
+    return subprocess.run(
+        words, cwd=ROOT, env=_environment(home), capture_output=True, text=True, timeout=30, check=False
+    )
+
+
+def answer(home: Path, *args: object) -> Any:
+    """Run one command with --json and return what it says; it must succeed."""
+    done = shell(home, *args, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def restored(raw: bytes) -> list[str]:
+    """Return what of the terminal was left as the program wanted it; nothing, when it left as it should."""
+    modes = {"alternate screen": b"1049", "mouse": b"1000", "mouse motion": b"1003", "paste brackets": b"2004"}
+    left = [name for name, mode in modes.items() if raw.rfind(b"\x1b[?%bl" % mode) < raw.rfind(b"\x1b[?%bh" % mode)]
+    return left + (["hidden cursor"] if raw.rfind(b"\x1b[?25h") < raw.rfind(b"\x1b[?25l") else [])
+
+
+def is_free(store: Path) -> bool:
+    """Say whether no engine holds the store's lock."""
+    from engine.paths import StorePaths
+
+    return lock_owner(StorePaths(store)) is None
