@@ -218,8 +218,8 @@ def _compile_dataclass(cls: Any) -> tuple[Write, Read]:
         values = [get(each) for get, each in zip(readers, raw, strict=False)]
         return cls(**dict(zip(names, values, strict=False))) if by_name else cls(*values)
 
-    textual = all(hints[name] is str or _is_enum(hints[name]) for name in names)
-    return write, _remembering(read) if textual else read
+    small = not hasattr(cls, "KIND") and all(hints[name] is str or _is_enum(hints[name]) for name in names)
+    return write, _remembering(read) if small else read
 
 
 def _is_enum(hint: Any) -> bool:
@@ -232,7 +232,7 @@ def _remembering(read: Read) -> Read:
 
     def read_again(raw: Any) -> Any:
         key = tuple(raw)
-        value = known.get(key)
+        value = known.get(key) if type(raw) is list else None
         if value is None:
             value = read(raw)
             if len(known) >= _REMEMBERED_MAX:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.domain.events import EVENT_TYPES, CycleHeld, Event, FundsMoved, OrderIntended, OrdersUpdated
+from engine.domain.events import EVENT_TYPES, CycleDone, CycleHeld, Event, FundsMoved, OrderIntended, OrdersUpdated
 from engine.domain.order import OrderStatus
 from engine.errors import StoreError
 from engine.ids import client_order_id
@@ -147,6 +147,15 @@ def test_a_field_of_another_type_is_not_written(field: str, value: Any) -> None:
 def test_a_text_in_any_other_form_is_not_read(text: str) -> None:
     with pytest.raises(StoreError, match="FundsMoved"):
         decode(FundsMoved.KIND, text)
+
+
+def test_a_check_read_before_is_read_as_strictly_again() -> None:
+    done = next(event for _ts, event in round_trips(1) if isinstance(event, CycleDone))
+    text = encode(done)
+    assert decode(CycleDone.KIND, text) == done
+    for changed in ('"PASS","PASS"', "7", '["PASS"]', "null"):
+        with pytest.raises(StoreError, match="CycleDone"):
+            decode(CycleDone.KIND, text.replace('"AGENT_STATE","PASS"', f'"AGENT_STATE",{changed}'))
 
 
 @pytest.mark.parametrize("kind", [0, 9, 999, -1, "6", None])
