@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import partial
 
 from textual.widget import Widget
 from textual.widgets import Button, Input
@@ -19,6 +20,7 @@ from screens.widgets.lines import Lines
 WHY_LINES_MAX = 4
 BOUND = ("code", "agent", "instrument", "side", "order_type", "qty", "limit_price", "stop_price", "target_price")
 PAIR_GAP = "    "
+CHECK_WIDTH_MIN = 48
 
 
 class ApproveScreen(Dialog):
@@ -85,7 +87,7 @@ class ApproveScreen(Dialog):
         if not self._answered:
             self._answered = True
             self.say("Asking the engine…", "accent")
-            self.app.run_worker(self._answer(command), group="command")
+            self.app.run_worker(partial(self._answer, command), group="command")
 
     async def _answer(self, command: Command) -> None:
         reply = await self.model.ask(command)
@@ -129,7 +131,8 @@ def card_rows(card: ApprovalView, now: ApprovalView | None, width: int, height: 
         beside([_or_none("Stop", card.stop_price, half), _or_none("Target", card.target_price, half)], PAIR_GAP),
         beside([pair("Confidence", _confidence(card), "", half), _checks_word(card, half)], PAIR_GAP),
     ]
-    rows += [check_row(check, width) for check in card.checks if check.verdict is not Verdict.PASS][:3]
+    bitten = [check for check in card.checks if check.verdict is not Verdict.PASS]
+    rows += [row for check in bitten[:3] for row in check_rows(check, width)]
     lines = WHY_LINES_MAX if height >= 24 else 2
     rows += [text_row(""), *(text_row(line, "dim") for line in wrap(f"“{card.rationale}”", width, lines)), text_row("")]
     return rows if height >= 20 else [row for row in rows if row != text_row("")]
@@ -156,12 +159,14 @@ def _checks_word(card: ApprovalView, width: int) -> Row:
     )
 
 
-def check_row(check: RiskCheck, width: int) -> Row:
-    """One guardrail's word: verdict, code, seen, limit."""
+def check_rows(check: RiskCheck, width: int) -> list[Row]:
+    """One guardrail's word: verdict, code, seen, limit; on two lines where one is too short."""
     ink = {Verdict.PASS: "good", Verdict.REDUCE: "warn", Verdict.REFUSE: "danger"}[check.verdict]
-    text = f"{check.observed}, limit {check.limit}"
-    return (
-        (f"{check.verdict.value:<7}", ink),
-        (f"{check.code.value:<23}", ""),
-        (safe(text, max(4, width - 30)), "dim"),
-    )
+    told = f"{check.observed}, limit {check.limit}"
+    if width >= CHECK_WIDTH_MIN:
+        head = ((f"{check.verdict.value:<7}", ink), (f"{check.code.value:<23}", ""))
+        return [(*head, (safe(told, width - 30), "dim"))]
+    return [
+        ((f"{check.verdict.value:<7}", ink), (safe(check.code.value, width - 7), "")),
+        (("       ", ""), (safe(told, width - 7), "dim")),
+    ]

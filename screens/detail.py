@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from rich.cells import cell_len
@@ -34,7 +35,7 @@ class DetailScreen(Reading):
 
     def on_mount(self, event: events.Mount) -> None:
         if self.subject.cycle_id:
-            self.run_worker(self._explain(self.subject.cycle_id), exit_on_error=False)
+            self.run_worker(partial(self._explain, self.subject.cycle_id), exit_on_error=False)
 
     async def _explain(self, cycle_id: str) -> None:
         self._reply = await self.model.explain(cycle_id)

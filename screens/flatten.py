@@ -17,7 +17,7 @@ from screens.widgets.lines import Lines
 
 WORD = "FLATTEN"
 COLUMNS = (
-    Column(title="INSTRUMENT", width=11, grow=True),
+    Column(title="INSTRUMENT", width=11, grow=12),
     Column(title="AGENT", width=11, keep=3),
     Column(title="QUANTITY", width=11, right=True),
     Column(title="PRICE", width=11, right=True, keep=5),
@@ -53,7 +53,7 @@ class FlattenScreen(Dialog):
         elif not self._sent:
             self._sent = True
             self.say("Flattening…", "danger")
-            self.app.run_worker(self._flatten(), group="command")
+            self.app.run_worker(self._flatten, group="command")
 
     async def _flatten(self) -> None:
         reply = await self.model.ask(Flatten())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -148,7 +149,8 @@ class OverviewScreen(Screen[None]):
             return
         agent = pane.chosen()
         if agent is not None:
-            self.app.run_worker(self.model.ask(AgentControl(agent=agent.name, action=_action(agent, word))))
+            command = AgentControl(agent=agent.name, action=_action(agent, word))
+            self.app.run_worker(partial(self.model.ask, command), group="command")
 
 
 def _action(agent: AgentView, word: str) -> str:

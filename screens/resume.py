@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from textual.widget import Widget
 from textual.widgets import Input
@@ -52,7 +53,7 @@ class ResumeScreen(Dialog):
             self.say("Write the reason in a few words: it goes into the journal.")
         elif not self._sent:
             self._sent = True
-            self.app.run_worker(self._resume(reason), group="command")
+            self.app.run_worker(partial(self._resume, reason), group="command")
 
     async def _resume(self, reason: str) -> None:
         reply = await self.model.ask(Resume(reason=reason))

@@ -21,12 +21,12 @@ GAP = " "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One column of a table. width in cells; grow: takes what is left; keep: the lowest go first when it is tight."""
+    """One column of a table. width in cells; grow: by how many more it may; keep: the lowest go first when tight."""
 
     title: str
     width: int
     right: bool = False
-    grow: bool = False
+    grow: int = 0
     keep: int = 9
 
 
@@ -54,13 +54,11 @@ def signed_ink(value: Decimal | None) -> str:
 
 def chosen(columns: Sequence[Column], width: int) -> list[tuple[int, int]]:
     """Return (index, width) of the columns that fit; the least important are dropped first."""
-    kept = list(range(len(columns)))
+    kept = list(range(len(columns)))  # at most one column of a table grows
     while len(kept) > 1 and sum(columns[i].width for i in kept) + len(kept) - 1 > width:
         kept.remove(min(kept, key=lambda i: (columns[i].keep, -i)))
     spare = width - sum(columns[i].width for i in kept) - len(kept) + 1
-    growing = [i for i in kept if columns[i].grow]
-    extra = {i: max(0, spare) // len(growing) for i in growing}
-    return [(i, min(width, columns[i].width + extra.get(i, 0))) for i in kept]
+    return [(i, min(width, columns[i].width + max(0, min(columns[i].grow, spare)))) for i in kept]
 
 
 def table_row(columns: Sequence[Column], cells: Sequence[Piece], width: int) -> Row:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import partial
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -25,7 +26,7 @@ from engine.api import (
     frac,
     percent,
 )
-from screens.approve import check_row
+from screens.approve import check_rows
 from screens.dialog import Dialog, field
 from screens.format import age, money, price, qty, safe, wrap
 from screens.model import ConsoleModel
@@ -57,7 +58,7 @@ class TicketScreen(Dialog):
     """Fields, then a preview of exactly these fields, then send; a changed field needs a new preview."""
 
     TITLE_TEXT = "Ticket: a trade of your own"
-    KEYS = (("↑↓ tab", "field"), ("←→", "change"), ("enter", "preview"), ("esc", "close"))
+    KEYS = (("↑↓", "field"), ("←→", "change"), ("enter", "preview"), ("esc", "close"))
     AUTO_FOCUS = "#side"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "app.focus_previous", show=False),
@@ -150,7 +151,7 @@ class TicketScreen(Dialog):
         if ticket is not None and not self._busy:
             self._busy = True
             self.say("Asking the guardrails…", "accent")
-            self.app.run_worker(self._take_preview(ticket, self._version), group="command")
+            self.app.run_worker(partial(self._take_preview, ticket, self._version), group="command")
 
     async def _take_preview(self, ticket: Ticket, version: int) -> None:
         reply = await self.model.send(PreviewTicket(ticket=ticket))
@@ -177,7 +178,7 @@ class TicketScreen(Dialog):
         else:
             self._busy = True
             self.query_one("#send", Button).disabled = True
-            self.app.run_worker(self._take_answer(*self._previewed), group="command")
+            self.app.run_worker(partial(self._take_answer, *self._previewed), group="command")
 
     async def _take_answer(self, ticket: Ticket, preview: TicketPreview) -> None:
         reply = await self.model.ask(SubmitTicket(ticket=ticket, preview_id=preview.preview_id))
@@ -278,7 +279,8 @@ def preview_rows(ticket: Ticket, preview: TicketPreview, width: int) -> list[Row
         text_row(""),
     ]
     order = {Verdict.REFUSE: 0, Verdict.REDUCE: 1, Verdict.PASS: 2}
-    return rows + [check_row(check, width) for check in sorted(preview.checks, key=lambda each: order[each.verdict])]
+    checks = sorted(preview.checks, key=lambda each: order[each.verdict])
+    return rows + [row for check in checks for row in check_rows(check, width)]
 
 
 def _echo(share: Decimal | None) -> str:

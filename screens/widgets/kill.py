@@ -32,7 +32,9 @@ def kill_rows(snapshot: Snapshot, width: int) -> list[Row]:
     rows = [_state_row(snapshot, width)]
     if snapshot.certificate is not None:
         rows.append(certificate_row(snapshot.certificate, width))
-    return rows + [gauge_row(gauge, width) for gauge in sorted(snapshot.kill, key=lambda each: -each.used_frac)]
+    gauges = sorted(snapshot.kill, key=lambda each: -each.used_frac)
+    word_width = max((len(gauge_word(gauge)) for gauge in gauges), default=0)
+    return rows + [gauge_row(gauge, width, word_width) for gauge in gauges]
 
 
 def _state_row(snapshot: Snapshot, width: int) -> Row:
@@ -55,16 +57,20 @@ def certificate_row(certificate: CertificateView, width: int) -> Row:
     return ((safe(f"NOT FLAT after {seconds}: {left} · c shows it", width), "danger"),)
 
 
-def gauge_row(gauge: KillGauge, width: int) -> Row:
-    """One rule: name, seen of limit, gauge, share used."""
-    used = share(gauge.used_frac, places=0)
-    ink = "danger" if gauge.tripped else "warn" if gauge.used_frac >= NEAR_FRAC else "accent"
-    word = " TRIPPED" if gauge.tripped else " near" if gauge.used_frac >= NEAR_FRAC else ""
-    name = fit(safe(gauge.rule.replace("_", " "), 12), 12)
-    seen = fit(f"{share(gauge.observed_frac)} of {_limit(gauge)}", 14)
-    tail = f"{used:>4}{word}"
-    full, empty = bar(gauge.used_frac, width - 12 - 14 - len(tail) - 3)
-    return beside([((name, "dim"),), ((seen, ""),), ((full, ink), (empty, "dim")), ((tail, ink if word else ""),)], " ")
+def gauge_word(gauge: KillGauge) -> str:
+    """Say what the gauge's colour says."""
+    return " TRIPPED" if gauge.tripped else " near" if gauge.used_frac >= NEAR_FRAC else ""
+
+
+def gauge_row(gauge: KillGauge, width: int, word_width: int = 0) -> Row:
+    """One rule: name, seen of limit, gauge, share used, and a word when it is close."""
+    word = gauge_word(gauge)
+    ink = "danger" if gauge.tripped else "warn" if word else "accent"
+    name = fit(safe(gauge.rule.replace("_", " "), 10), 10)
+    seen = fit(f"{share(gauge.observed_frac)} of {_limit(gauge)}", 12)
+    used = fit(f"{share(gauge.used_frac, places=0):>4}{word}", 4 + word_width)
+    full, empty = bar(gauge.used_frac, width - 10 - 12 - len(used) - 3)
+    return beside([((name, "dim"),), ((seen, ""),), ((full, ink), (empty, "dim")), ((used, ink if word else ""),)], " ")
 
 
 def _limit(gauge: KillGauge) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from engine.api import MarketView
 from screens.format import age, price, safe, share, sparkline, symbol
 from screens.model import ConsoleModel
-from screens.rows import Column, Row, signed_ink, table_row
+from screens.rows import Column, Row, chosen, signed_ink, table_row
 from screens.widgets.pane import Pane
 
 COLUMNS = (
@@ -13,9 +13,12 @@ COLUMNS = (
     Column(title="PRICE", width=10, right=True),
     Column(title="CHANGE", width=7, right=True, keep=7),
     Column(title="AGE", width=3, right=True, keep=6),
-    Column(title="TREND", width=6, grow=True, keep=5),
+    Column(title="TREND", width=6, grow=24, keep=5),
     Column(title="", width=7, keep=4),
 )
+
+
+TREND = 4
 
 
 class MarketsPane(Pane):
@@ -39,7 +42,7 @@ class MarketsPane(Pane):
                 (price(item.price), ""),
                 (share(item.change_frac, signed=True, places=2), signed_ink(item.change_frac)),
                 (age(item.price_age_ms), "dim"),
-                (sparkline(item.closes, max(6, min(60, width - 33))), "accent"),
+                (sparkline(item.closes, dict(chosen(COLUMNS, width)).get(TREND, 0)), "accent"),
                 ("ASSUMED" if item.assumed else "", "warn"),
             ),
             width,

@@ -10,7 +10,7 @@ from screens.widgets.pane import Pane
 
 COLUMNS = (
     Column(title="ROLE", width=7),
-    Column(title="ORDER", width=18, grow=True),
+    Column(title="ORDER", width=18, grow=8),
     Column(title="PRICE", width=10, right=True),
     Column(title="STATUS", width=7, keep=6),
     Column(title="AGENT", width=10, keep=4),

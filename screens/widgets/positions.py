@@ -9,7 +9,7 @@ from screens.rows import Column, Row, header_row, signed_ink, table_row
 from screens.widgets.pane import Pane
 
 COLUMNS = (
-    Column(title="INSTRUMENT", width=10, grow=True),
+    Column(title="INSTRUMENT", width=10, grow=6),
     Column(title="AGENT", width=10, keep=5),
     Column(title="QUANTITY", width=10, right=True),
     Column(title="ENTRY", width=10, right=True, keep=4),

@@ -124,6 +124,8 @@ def _data(model: ConsoleModel, snapshot: Snapshot) -> Field:
 
 def _engine(model: ConsoleModel) -> Field:
     text = age(model.engine_age_ms)
+    if model.error:
+        return "chip-alert", ("ENGINE FAILED", "ENGINE FAILED", "ENG FAILED", "FAILED")
     if model.is_stale:
         return "danger", (f"ENGINE SILENT {text}", f"ENG SILENT {text}", f"ENG SILENT {text}", f"SILENT {text}")
     return "", (f"ENGINE {text}", f"ENG {text}", f"ENG {text}", f"ENG {text}")

@@ -16,7 +16,7 @@ COLUMNS = (
     Column(title="INSTRUMENT", width=9, keep=4),
     Column(title="ACTION", width=20),
     Column(title="CONF", width=4, right=True, keep=7),
-    Column(title="OUTCOME", width=10, grow=True),
+    Column(title="OUTCOME", width=10, grow=400),
 )
 WIDE = (
     Column(title="TIME", width=8),
@@ -24,7 +24,7 @@ WIDE = (
     Column(title="INSTRUMENT", width=12),
     Column(title="ACTION", width=26),
     Column(title="CONF", width=4, right=True),
-    Column(title="OUTCOME", width=10, grow=True),
+    Column(title="OUTCOME", width=10, grow=400),
 )
 WIDE_FROM = 118
 QUIET = {"HOLD", "NO_CHANGE", "OBSERVED"}
@@ -58,7 +58,7 @@ def outcome_ink(line: StreamLine) -> str:
 def line_row(line: StreamLine, width: int) -> Row:
     """One durable event as a row."""
     columns = WIDE if width >= WIDE_FROM else COLUMNS
-    outcome = safe(line.outcome, 60)
+    outcome = safe(line.outcome.replace("_", " "), 60)
     quiet = "dim" if not is_act(line) else ""
     row = table_row(
         columns,
@@ -94,18 +94,17 @@ class StreamPane(Pane):
 
     def show(self, model: ConsoleModel) -> None:
         """Take the lines again if there are new ones or the filter changed."""
-        if model.error and model.snapshot is None:
-            self.items = wrap(model.error, max(20, self.size.width), 20)
-            self.draw()
-            return
-        seen = (model.lines_version, self.needle, self.acted_only)
+        seen = (model.lines_version, self.needle, self.acted_only, model.error, self.size.width)
         if seen == self._seen and self.items:
             return
         self._seen = seen
-        self.fill([each for each in model.lines if self._wanted(each)], self._heading(model))
+        failed = wrap(model.error, max(20, self.size.width), 20) if model.error else []
+        self.fill([*(each for each in model.lines if self._wanted(each)), *failed], self._heading(model))
 
     def _heading(self, model: ConsoleModel) -> str:
-        words = [self.TITLE] if model.snapshot else [self.TITLE, "starting…"]
+        words = [self.TITLE]
+        if model.error or not model.snapshot:
+            words.append("ENGINE FAILED" if model.error else "starting…")
         words += ["acted only"] * self.acted_only + [f"filter “{safe(self.needle, 24)}”"] * bool(self.needle)
         return " · ".join(words)
 

@@ -93,6 +93,21 @@ async def test_a_failed_engine_says_its_whole_sentence_and_q_still_leaves() -> N
     assert app.return_code == 0
 
 
+async def test_an_engine_that_dies_later_is_said_and_its_numbers_grey_out() -> None:
+    client = FakeClient(lines=[line(1)])
+    app, host = console(client)
+    async with app.run_test(size=SIZE) as pilot:
+        await started(pilot)
+        host.error = "The store's disk is full; free some space and start again."
+        host.request_stop()
+        await until(pilot, lambda: app.model.error is not None)
+        await pilot.pause()
+        text = screen_text(app)
+        assert "FAILED" in text.split("\n", 1)[0]
+        assert "disk is full" in text
+        assert "BUY 0.2 (0 -> 0.2)" in text
+
+
 async def test_lost_lines_are_marked_and_a_new_snapshot_is_taken() -> None:
     client = FakeClient(lines=[line(1), line(2)])
     app, _host = console(client)
@@ -245,6 +260,7 @@ async def test_a_ticket_is_sent_only_as_it_was_previewed() -> None:
         ticket = Ticket(
             instrument=BTC, side=Side.BUY, order_type=OrderType.MARKET, qty=Decimal("0.2"), stop_frac=Decimal("0.02")
         )
+        await until(pilot, lambda: not screen.query_one("#send").disabled)
         assert client.sent == [PreviewTicket(ticket=ticket)]
         assert "RISK_PER_TRADE" in screen_text(app)
         assert not screen.query_one("#send", Button).disabled
@@ -258,6 +274,7 @@ async def test_an_edit_after_the_preview_needs_a_new_one() -> None:
     async with app.run_test(size=SIZE) as pilot:
         screen = await on_ticket(pilot, qty="0.2")
         await press_in(pilot, "qty", "enter")
+        await until(pilot, lambda: not screen.query_one("#send").disabled)
         screen.query_one("#qty", Input).value = "2"
         await pilot.pause()
         assert screen.query_one("#send", Button).disabled
@@ -272,6 +289,7 @@ async def test_a_held_enter_does_not_send_the_ticket_it_previewed() -> None:
     async with app.run_test(size=SIZE) as pilot:
         screen = await on_ticket(pilot, qty="0.2")
         await press_in(pilot, "qty", "enter")
+        await until(pilot, lambda: not screen.query_one("#send").disabled)
         screen.query_one("#send").focus()
         await pilot.pause()
         await keys(pilot, *["enter"] * 30, after_s=0.0, gap_s=0.033)
@@ -331,8 +349,9 @@ async def test_the_silent_engine_takes_no_ticket() -> None:
     client = FakeClient()
     app, _host = console(client)
     async with app.run_test(size=SIZE) as pilot:
-        await on_ticket(pilot, qty="0.2")
+        screen = await on_ticket(pilot, qty="0.2")
         await press_in(pilot, "qty", "enter")
+        await until(pilot, lambda: not screen.query_one("#send").disabled)
         client.now = replace(client.now, built_mono_ms=client.now.built_mono_ms - 60_000)
         await app._pull()
         await press_in(pilot, "send", "enter")
