@@ -59,12 +59,13 @@ class Core:
         self.flatten: Flatten | None = None
         self.feed_status: FeedStatus | None = None
         self.equity: Decimal | None = None
-        self.peak = self.books.baseline.peak
+        self.peak = self._low = self.books.baseline.peak
         self.max_drawdown_frac = ZERO
         self.data_ms: int | None = None
         self.curve: list[tuple[int, Decimal]] = []
         self.unwritten = ""
         self.previews: dict[str, Decimal | None] = {}
+        self._peak_step = 1 + policy.kill.drawdown_frac / 10
         self._plot_step_ms = MINUTE_MS
         self._hour = -1
         self._two = TwoSample()
@@ -174,7 +175,7 @@ class Core:
         if self.books.flatten_id:
             self.flatten = self._new_flatten("restart")
             await self.flatten.take_up(self.books.flatten_id)
-        self.peak = self.books.baseline.peak
+        self._peak_is(self.books.baseline.peak)
         self.equity = self.desk.surroundings.equity()
 
     async def approve_all(self, actor: str) -> None:
@@ -194,7 +195,7 @@ class Core:
         now_ms = self.desk.clock.now_ms()
         moved = BaselineReset(start=self.equity, peak=self.equity, day=now_ms // DAY_MS, day_start=self.equity)
         self.journal.record(now_ms, moved)
-        self.peak = self.equity
+        self._peak_is(self.equity)
 
     async def end_of_data(self) -> None:
         """Settle what needs a further price that will not come: a flatten under way names its residual."""
@@ -224,7 +225,8 @@ class Core:
         await self.halt("ledger", breach[:300])
 
     async def _heartbeat_work(self, now_ms: int) -> None:
-        self._expire(now_ms)
+        if self.desk.approvals.waiting:
+            self._expire(now_ms)
         if self.flatten is not None:
             await self._step_flatten()
         if self.desk.router.breach:
@@ -252,9 +254,11 @@ class Core:
         market = self.desk.market
         for agent in self._on_candle:
             timeframe, mine = agent.config.timeframe_ms, agent.config.instruments
-            closed = [c.instrument for c in instant.candles if c.instrument in mine]
-            if closed:
-                closed = [key for key in closed if market.closed_at(key, timeframe) == instant.ts_ms]
+            closed = []
+            for candle in instant.candles:
+                key = candle.instrument
+                if key in mine and market.closed_at(key, timeframe) == instant.ts_ms:
+                    closed.append(key)
             if closed:
                 await self._run(agent, "candle", closed)
 
@@ -290,19 +294,21 @@ class Core:
         self._plot(now_ms, equity)
         base = self.books.baseline
         if equity > self.peak:
-            self.peak = equity
-        elif equity < self.peak:
-            drawdown = (self.peak - equity) / self.peak
-            if drawdown > self.max_drawdown_frac:
-                self.max_drawdown_frac = drawdown
+            self._peak_is(equity)
+        elif equity < self._low:
+            self._low = equity
+            self.max_drawdown_frac = max(self.max_drawdown_frac, (self.peak - equity) / self.peak)
         hour = now_ms // HOUR_MS
-        step = self.policy.kill.drawdown_frac / 10
-        if hour == self._hour and self.peak <= base.peak * (1 + step):
+        if hour == self._hour and (self.peak is base.peak or self.peak <= base.peak * self._peak_step):
             return
         self._hour = hour
         day = now_ms // DAY_MS
         day_start = equity if day != base.day else base.day_start
         self.journal.record(now_ms, EquityMarked(equity=equity, peak=self.peak, day=day, day_start=day_start))
+
+    def _peak_is(self, equity: Decimal) -> None:
+        """Take a new peak; the deepest fall from it is where equity is lowest until the next."""
+        self.peak = self._low = equity
 
     def _plot(self, now_ms: int, equity: Decimal) -> None:
         """Add a point to the curve, a step apart at least; once there are too many, every second one goes."""
