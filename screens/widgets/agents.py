@@ -9,14 +9,14 @@ from screens.rows import Column, Row, signed_ink, table_row
 from screens.widgets.pane import Pane
 
 COLUMNS = (
-    Column(title="AGENT", width=11),
+    Column(title="AGENT", width=13),
     Column(title="STATUS", width=7),
     Column(title="PHASE", width=10, keep=6),
     Column(title="TRADES", width=6, right=True, keep=3),
     Column(title="P&L", width=9, right=True, keep=5),
     Column(title="MODEL", width=24, keep=2),
     Column(title="AUTONOMY", width=8, keep=1),
-    Column(title="LAST", width=18, grow=40, keep=7),
+    Column(title="LAST", width=16, grow=40, keep=7),
     Column(title="AGE", width=4, right=True, keep=3),
 )
 STATUS_INK = {AgentStatus.RUNNING: "good", AgentStatus.PAUSED: "warn", AgentStatus.STOPPED: "danger"}

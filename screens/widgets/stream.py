@@ -12,8 +12,8 @@ from screens.widgets.pane import Pane
 
 COLUMNS = (
     Column(title="TIME", width=8, keep=8),
-    Column(title="AGENT", width=10, keep=5),
-    Column(title="INSTRUMENT", width=9, keep=4),
+    Column(title="AGENT", width=11, keep=5),
+    Column(title="INSTRUMENT", width=8, keep=4),
     Column(title="ACTION", width=20),
     Column(title="CONF", width=4, right=True, keep=7),
     Column(title="OUTCOME", width=10, grow=400),
