@@ -84,9 +84,15 @@ class Instruments:
         assume: an unknown name gets the stated defaults of assumed(). Raises UsageError as resolve() does.
         """
         name = path.name.partition("_")[0] if "_" in path.name else path.name.partition(".")[0]
-        if assume and not self._names.get(_folded(name)):
-            return assumed(name)
-        return self.resolve(name, where=f"{path.name}:")
+        return self.assume(name) if assume else self.resolve(name, where=f"{path.name}:")
+
+    def assume(self, name: str) -> Instrument:
+        """Return what a name means; where it means nothing, assumed() of it, which is in the list from then on."""
+        if name in self._by_key or self._names.get(_folded(name)):
+            return self.resolve(name)
+        made = assumed(name)
+        self._by_key[made.key], self._names[_folded(name)] = made, (made.key,)
+        return made
 
     def _hint(self, name: str) -> str:
         near = difflib.get_close_matches(_folded(name), self._names, n=3, cutoff=0.6)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from engine.domain.decision import Direction
-from engine.domain.money import ONE, ZERO
+from engine.domain.money import COST_QUANTUM, ONE, ZERO, floor_to
 from engine.risk.situation import Situation
 
 STOP_FRAC_ASSUMED = Decimal("0.02")
@@ -33,7 +33,7 @@ def size(s: Situation) -> Sizing:
     """Make the target of the agent's sub-position; never raises for an absent or odd input.
 
     A target is a target: repeating a BUY adds nothing to a position that is already there.
-    A size below one quantity step is left unrounded, so that QTY_STEP can refuse it by name (E16).
+    A size below one quantity step keeps twelve places, so that QTY_STEP can refuse it by name (E16).
     """
     try:
         if s.draft.direction is Direction.BUY:
@@ -133,8 +133,9 @@ def _at_least(sizing: Sizing, floor: Decimal, bound_by: str) -> Sizing:
 
 def _whole_steps(s: Situation, sizing: Sizing) -> Sizing:
     # The order is the delta, so the delta is what must be whole steps: fees taken in base leave odd positions.
-    delta = s.instrument.floor_qty(sizing.target_qty - s.current_qty)
-    return Sizing(s.current_qty + delta, sizing.bound_by) if delta else sizing
+    delta = sizing.target_qty - s.current_qty
+    whole = s.instrument.floor_qty(delta)
+    return Sizing(s.current_qty + (whole or floor_to(delta, COST_QUANTUM)), sizing.bound_by)
 
 
 def _finite(value: Decimal, name: str) -> Decimal:

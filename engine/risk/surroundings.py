@@ -19,17 +19,19 @@ from engine.domain.valuation import MissingRateError, Valuation
 from engine.ids import client_order_id
 from engine.market.sessions import is_open
 from engine.market.state import MarketState
+from engine.risk.checks import HEAD_ROOM_FRAC
 from engine.risk.situation import Situation
 
 
 @dataclass(frozen=True, slots=True)
 class _Coming:
-    """A buy that may still fill, as if it had: qty in base, value in quote."""
+    """A buy that may still fill, as if it had: qty in base, value in quote. cost: the most it takes, before fees."""
 
     agent: str
     instrument: str
     qty: Decimal
     value: Decimal
+    cost: Decimal
 
 
 @dataclass(slots=True)
@@ -87,11 +89,14 @@ class Surroundings:
             return None
 
     def free_cash(self, instrument: Instrument, beside: Sequence[Intent] = ()) -> Decimal:
-        """Return the quote balance less what working buys reserve; an UNKNOWN order reserves in full (R10)."""
+        """Return the quote balance less what buys on their way reserve; an UNKNOWN order reserves in full (R10).
+
+        A market order reserves the head-room that it was let through with.
+        """
         balance = self.books.balances.get(instrument.quote, ZERO)
         listed = self.books.instruments
         spending = [c for c in self._coming(beside) if listed[c.instrument].quote == instrument.quote]
-        return balance - sum((c.value * (ONE + listed[c.instrument].taker_fee) for c in spending), ZERO)
+        return balance - sum((c.cost * (ONE + listed[c.instrument].taker_fee) for c in spending), ZERO)
 
     def _coming(self, beside: Sequence[Intent]) -> Iterator[_Coming]:
         """Yield the buys on their way: working orders, then those of this cycle."""
@@ -105,7 +110,9 @@ class Surroundings:
 
     def _as_coming(self, buy: Order | Intent, qty: Decimal) -> _Coming:
         price = buy.limit_price or self.valuation.price(buy.instrument) or ZERO
-        return _Coming(buy.agent, buy.instrument, qty, qty * price)
+        value = qty * price
+        cost = value if buy.limit_price else value * (ONE + HEAD_ROOM_FRAC)
+        return _Coming(buy.agent, buy.instrument, qty, value, cost)
 
     def _exposure(self, coming: Iterable[_Coming], agent: str | None = None) -> Decimal:
         """Return the absolute value of positions and buys on their way, of one agent if named."""

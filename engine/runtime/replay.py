@@ -19,13 +19,15 @@ from engine.domain.events import RecordingOpened
 from engine.domain.instrument import Instrument
 from engine.domain.market import Instant, Source, SourceKind
 from engine.domain.money import ZERO, plain
+from engine.domain.policy import Policy
 from engine.errors import UsageError
 from engine.ids import derived_store_id
+from engine.llm.router import client_for
 from engine.market.feed import FeedSummary
 from engine.market.recording import Recording
 from engine.market.replay_feed import ReplayFeed
 from engine.paths import StorePaths
-from engine.runtime.compose import Parts, Plan, arm, assemble, genesis
+from engine.runtime.compose import ClientFinder, Parts, Plan, arm, assemble, genesis
 from engine.store.journal import Journal
 
 Progress = Callable[[float, int], None]
@@ -50,25 +52,30 @@ class ReplayOptions:
     end_ms: int | None = None
 
 
-def replay(options: ReplayOptions, on_progress: Progress | None = None) -> dict[str, Any]:
+def replay(
+    options: ReplayOptions, on_progress: Progress | None = None, *, find_client: ClientFinder = client_for
+) -> dict[str, Any]:
     """Run recordings through the pipeline and return the summary that `quarterdeck replay --json` prints."""
     if options.store is not None:
-        return asyncio.run(_replay(options, options.store, on_progress))
+        return asyncio.run(_replay(options, options.store, on_progress, find_client))
     with tempfile.TemporaryDirectory(prefix="quarterdeck-") as folder:
-        return asyncio.run(_replay(options, Path(folder) / "store", on_progress))
+        return asyncio.run(_replay(options, Path(folder) / "store", on_progress, find_client))
 
 
-async def _replay(options: ReplayOptions, root: Path, on_progress: Progress | None) -> dict[str, Any]:
+async def _replay(
+    options: ReplayOptions, root: Path, on_progress: Progress | None, find_client: ClientFinder
+) -> dict[str, Any]:
     began_s = wall_s()
-    recordings = recordings_of(options)
-    plan = plan_of(options, recordings)
+    known = Instruments.load(options.config_dir)
+    recordings = recordings_of(options, known)
+    plan = plan_of(options, recordings, known)
     clock, stream, paths = ManualClock(), Stream(), StorePaths(root)
     files = [(recording.instrument or "", recording) for recording in recordings]
     feed = ReplayFeed(files, clock, start_ms=options.start_ms, end_ms=options.end_ms)
     clock.set_ms(min(recording.first_ms() for recording in recordings))
     store_id = derived_store_id(str(options.seed), *(row.sha256 for row in plan.recordings))
     journal = Journal.create(paths, clock.now_ms(), *genesis(plan, store_id), batch=True)
-    parts = assemble(plan, journal, stream, clock, durable=False)
+    parts = assemble(plan, journal, stream, clock, durable=False, find_client=find_client)
     try:
         await arm(parts, plan, clock.now_ms())
         await _drive(parts, feed, clock, approve_all=options.approve_all, on_progress=on_progress)
@@ -97,33 +104,36 @@ async def _drive(
         on_progress(1.0, bars)
 
 
-def recordings_of(options: ReplayOptions) -> list[Recording]:
+def recordings_of(options: ReplayOptions, known: Instruments) -> list[Recording]:
     """Open the files, each with the instrument it is of; UsageError when a name means nothing."""
-    instruments = Instruments.load(options.config_dir)
+    if len(options.instrument) > len(options.files):
+        raise UsageError(
+            f"--instrument names {len(options.instrument)} instruments for {len(options.files)} file(s); "
+            "give one a file, in the files' order."
+        )
     opened = []
     for place, path in enumerate(options.files):
         if not path.is_file():
             raise UsageError(f"There is no file {path}; name a recording in CSV, plain or .gz.")
-        opened.append(_open(path, options, place, instruments))
+        opened.append(_open(path, options, place, known))
     return opened
 
 
-def _open(path: Path, options: ReplayOptions, place: int, instruments: Instruments) -> Recording:
+def _open(path: Path, options: ReplayOptions, place: int, known: Instruments) -> Recording:
     def resolve(name: str) -> str:
-        return instruments.resolve(name, where=path.name).key
+        return (known.assume(name) if options.assume_instrument else known.resolve(name, where=path.name)).key
 
     if place < len(options.instrument):
-        return Recording(path, instruments.resolve(options.instrument[place], where="--instrument").key)
+        return Recording(path, known.resolve(options.instrument[place], where="--instrument").key)
     if Recording(path, resolve=resolve).has_instrument_column:
         return Recording(path, resolve=resolve)
-    return Recording(path, instruments.for_file(path, assume=options.assume_instrument).key)
+    return Recording(path, known.for_file(path, assume=options.assume_instrument).key)
 
 
-def plan_of(options: ReplayOptions, recordings: list[Recording]) -> Plan:
+def plan_of(options: ReplayOptions, recordings: list[Recording], known: Instruments) -> Plan:
     """Gather policy, instruments and agents for a set of recordings."""
-    known = Instruments.load(options.config_dir)
-    listed = _instruments(options, recordings, known)
-    base = load_policy(options.policy) if options.policy else policy_of(options.config_dir or Path())
+    listed = _instruments(recordings, known)
+    base = _policy(options)
     interval_ms = min(recording.interval_ms for recording in recordings)
     keys = tuple(instrument.key for instrument in listed)
     agents = agents_of(
@@ -144,16 +154,15 @@ def plan_of(options: ReplayOptions, recordings: list[Recording]) -> Plan:
     )
 
 
-def _instruments(options: ReplayOptions, recordings: list[Recording], known: Instruments) -> tuple[Instrument, ...]:
-    found: dict[str, Instrument] = {}
-    for recording in recordings:
-        for key in recording.instruments():
-            by_file = recording.path if recording.instrument else None
-            if key in known:
-                found[key] = known.resolve(key)
-            elif by_file is not None:
-                found[key] = known.for_file(by_file, assume=options.assume_instrument)
-    return tuple(found[key] for key in sorted(found))
+def _policy(options: ReplayOptions) -> Policy:
+    if options.policy:
+        return load_policy(options.policy)
+    return policy_of(options.config_dir) if options.config_dir else Policy()
+
+
+def _instruments(recordings: list[Recording], known: Instruments) -> tuple[Instrument, ...]:
+    keys = sorted({key for recording in recordings for key in recording.instruments()})
+    return tuple(known.resolve(key) for key in keys)
 
 
 def summary(parts: Parts, plan: Plan, fed: FeedSummary, took_s: float) -> dict[str, Any]:

@@ -86,7 +86,7 @@ async def test_send_whose_outcome_is_not_known_stays_unknown_and_is_never_repeat
 async def test_unknown_order_reserves_its_full_notional_and_blocks_its_instrument(bench: Bench) -> None:
     bench.venue.answer = AmbiguousSendError("timed out")
     await bench.place(bare())
-    reserved = Decimal(50_000) * Decimal("1.001")
+    reserved = Decimal(50_000) * Decimal("1.01") * Decimal("1.001")
     assert surroundings(bench).free_cash(BTC) == CASH - reserved
     assert refusal(bench, "a") == CheckCode.ORDER_WORKING
     assert refusal(bench, "b") == CheckCode.ORDER_WORKING
