@@ -33,7 +33,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """One replay of all eight; its store is kept beside it.
 
     Default sizes trip the daily loss of 3 % first. Here drawdown and daily loss may reach 50 %, stops are 5 % away and
-    each trade risks 10 % of the capital, up to the 10,000 that one position may be worth: so the total loss trips, at 5 %.
+    each trade risks 10 % of the capital, up to the 10,000 one position may be worth: so the total loss trips, at 5 %.
     """
     root = tmp_path_factory.mktemp("first") / "s"
     return play(root) | {"store": root}
