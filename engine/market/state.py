@@ -117,7 +117,9 @@ class MarketState:
 
     def series(self, instrument: str, timeframe_ms: int) -> Series:
         """Return the bars of a timeframe. Raises UsageError for one that its candles cannot make."""
-        return _frame(instrument, self._book(instrument), timeframe_ms).series
+        book = self._books.get(instrument) or self._open(instrument, self.interval_ms)
+        frame = book.frames.get(timeframe_ms)
+        return (frame or _frame(instrument, book, timeframe_ms)).series
 
     def closed_at(self, instrument: str, timeframe_ms: int) -> int | None:
         """Return the instant at which the latest bar of a timeframe became known; None before the first."""
