@@ -23,12 +23,21 @@ class MissingRateError(Exception):
     """An asset is held that no declared pair or peg can value; the kill switch trips on it (R38)."""
 
 
+def money_assets(account_currency: str, usd_peg: tuple[str, ...]) -> frozenset[str]:
+    """Return what counts as money, one for one: the account currency, and the pegs when it is one of them.
+
+    >>> sorted(money_assets("USDT", ("USDC", "USDT"))), sorted(money_assets("EUR", ("USDT",)))
+    (['USDC', 'USDT'], ['EUR'])
+    """
+    return frozenset({account_currency, *(usd_peg if account_currency in {"USD", *usd_peg} else ())})
+
+
 class Valuation:
     """Marks and the rates they give: account currency and pegs are 1, a base asset is its instrument's mark."""
 
     def __init__(self, account_currency: str, usd_peg: tuple[str, ...]) -> None:
         self.marks: dict[str, Mark] = {}
-        self._unit = {account_currency, *(usd_peg if account_currency in {"USD", *usd_peg} else ())}
+        self._unit = money_assets(account_currency, usd_peg)
         self._by_base: dict[str, str] = {}
 
     def list_instrument(self, instrument: Instrument) -> None:
