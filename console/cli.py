@@ -42,6 +42,7 @@ COMMANDS = {
     "explain": ("reading:explain", "Show everything behind one decision."),
     "export": ("reading:export", "Write a table as CSV, JSON or JSON lines."),
     "data": ("data:data", "Import recorded candles."),
+    "simulate": ("simulate:simulate", "Prove orders and money against faults and crashes."),
     "doctor": ("checks:doctor", "Say what works here, what is missing, and how to get it."),
 }
 

@@ -174,18 +174,19 @@ def _label(name: object) -> str:
 class Progress:
     """A bar on stderr while a terminal is there to see it; nothing otherwise."""
 
-    def __init__(self, *, enabled: bool | None = None) -> None:
+    def __init__(self, *, enabled: bool | None = None, unit: str = "bars") -> None:
         self._shown = sys.stderr.isatty() if enabled is None else enabled
+        self._unit = unit
         self._last = -1
 
-    def __call__(self, done_frac: float, bars: int) -> None:
-        """Take how much of the work is done, 0..1, and the bars so far; redraws at most once a percent."""
+    def __call__(self, done_frac: float, count: int) -> None:
+        """Take how much of the work is done, 0..1, and how many units so far; redraws at most once a percent."""
         done = int(max(0.0, min(1.0, done_frac)) * 100)
         if not self._shown or done == self._last:
             return
         self._last = done
         full = "█" * (done // 4)
-        click.echo(f"\r{full:░<25} {done:3d} %  {bars:,} bars", nl=False, err=True)
+        click.echo(f"\r{full:░<25} {done:3d} %  {count:,} {self._unit}", nl=False, err=True)
 
     def close(self) -> None:
         """Wipe the bar."""

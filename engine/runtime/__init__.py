@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from engine.config import check_flags, write_defaults
+    from engine.ops.simulate.campaign import simulate
     from engine.paths import config_dir, default_store
     from engine.runtime.doctor import doctor
     from engine.runtime.hosts import ConsoleOptions, EngineHost, console_host, demo_host
@@ -34,14 +35,15 @@ _HOMES = {
     "query": "engine.runtime.link",
     "refuse_owned": "engine.store.lock",
     "replay": "engine.runtime.replay",
+    "simulate": "engine.ops.simulate.campaign",
     "verify": "engine.runtime.reads",
     "write_defaults": "engine.config",
 }
 
 __all__ = [
     "ConsoleOptions", "EngineHost", "ReplayOptions", "check_flags", "config_dir", "connect", "console_host",
-    "default_store", "demo_host", "doctor", "export", "import_recording", "query", "refuse_owned", "replay", "verify",
-    "write_defaults",
+    "default_store", "demo_host", "doctor", "export", "import_recording", "query", "refuse_owned", "replay", "simulate",
+    "verify", "write_defaults",
 ]  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""Operations: what looks after an engine rather than trades."""

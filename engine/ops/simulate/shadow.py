@@ -1,0 +1,130 @@
+"""What the journal says, added up by other code than the engine's: sums over rows, nothing else."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from engine.domain.agent import EXTERNAL
+from engine.domain.events import (
+    Event,
+    Filled,
+    FlattenEnded,
+    FundsMoved,
+    Incident,
+    OrderIntended,
+    OrderResized,
+    OrdersUpdated,
+    Recorded,
+    StateChanged,
+)
+from engine.domain.instrument import Instrument
+from engine.domain.money import ZERO
+from engine.domain.order import Fill, OrderRole, OrderStatus
+from engine.domain.policy import TradingState
+from engine.ops.simulate.faults import Violation
+from engine.ops.simulate.venue import money_of
+
+
+@dataclass(slots=True)
+class Shadow:
+    """The rows acknowledged so far.
+
+    told: each order's last state by the rows alone; covers: its quantity; overfilled: an order that broke it.
+    """
+
+    instruments: dict[str, Instrument]
+    seq: int = 0
+    state: TradingState = TradingState.HALTED
+    intents: dict[str, OrderIntended] = field(default_factory=dict)
+    told: dict[str, OrderStatus] = field(default_factory=dict)
+    covers: dict[str, Decimal] = field(default_factory=dict)
+    filled: Counter[str] = field(default_factory=Counter)
+    fills: dict[tuple[str, str], Filled] = field(default_factory=dict)
+    balances: dict[str, Decimal] = field(default_factory=dict)
+    positions: dict[tuple[str, str], Decimal] = field(default_factory=dict)
+    incidents: Counter[str] = field(default_factory=Counter)
+    certificates: list[FlattenEnded] = field(default_factory=list)
+    slots: dict[tuple[str, str], str] = field(default_factory=dict)
+    overfilled: str = ""
+
+    def take(self, rows: list[Recorded]) -> None:
+        """Take new rows in; those seen already are passed over."""
+        for row in rows:
+            if row.seq <= self.seq:
+                continue
+            if row.seq != self.seq + 1:
+                raise Violation("L6", f"row {row.seq} follows row {self.seq}")
+            self.seq = row.seq
+            self._event(row.event)
+
+    def _event(self, event: Event) -> None:
+        if isinstance(event, Filled):
+            self._filled(event)
+        elif isinstance(event, OrderIntended):
+            self._intended(event)
+        elif isinstance(event, OrdersUpdated):
+            for order_id in event.client_order_ids:
+                self.told[order_id] = event.status
+        elif isinstance(event, OrderResized):
+            self.covers[event.client_order_id] = event.qty
+        elif isinstance(event, StateChanged):
+            self.state = event.state
+        elif isinstance(event, FundsMoved):
+            self._add(event.asset, event.amount)
+        elif isinstance(event, Incident):
+            self.incidents[event.code] += 1
+        elif isinstance(event, FlattenEnded):
+            self.certificates.append(event)
+
+    def _intended(self, event: OrderIntended) -> None:
+        order_id = event.client_order_id
+        if order_id in self.intents:
+            raise Violation("O1", f"two intents share the order id {order_id}")
+        if event.role in (OrderRole.ENTRY, OrderRole.EXIT):
+            twin = self.slots.setdefault((event.cycle_id, event.instrument), order_id)
+            if twin != order_id:
+                raise Violation("A26", f"one decision, {event.cycle_id}, made the orders {twin} and {order_id}")
+        if event.role is OrderRole.ENTRY:
+            self._require_no_unknown(event)
+        self.intents[order_id] = event
+        self.told[order_id] = OrderStatus.INTENT_RECORDED
+        self.covers[order_id] = event.qty
+
+    def _require_no_unknown(self, event: OrderIntended) -> None:
+        for order_id, status in self.told.items():
+            other = self.intents[order_id]
+            if status is OrderStatus.UNKNOWN and other.instrument == event.instrument and not other.role.is_protection:
+                raise Violation("O6", f"{event.agent} enters {event.instrument} while order {order_id} is UNKNOWN")
+
+    def _filled(self, event: Filled) -> None:
+        fill = event.fill
+        key = (fill.instrument, fill.trade_id)
+        if key in self.fills:
+            raise Violation("L4", f"trade {fill.trade_id} was booked twice")
+        intent = self.intents.get(fill.client_order_id)
+        owner = intent.agent if intent else EXTERNAL
+        if event.agent != owner:
+            raise Violation("R38", f"trade {fill.trade_id} of {owner} was booked to {event.agent}")
+        self.fills[key] = event
+        self._money(event.agent, fill)
+        if intent is None:
+            return
+        order_id = fill.client_order_id
+        self.filled[order_id] += fill.qty  # type: ignore[assignment]  # Decimal counts as well
+        if self.told[order_id] in (OrderStatus.UNKNOWN, OrderStatus.INTENT_RECORDED, OrderStatus.SUBMITTING):
+            self.told[order_id] = OrderStatus.PARTIALLY_FILLED
+        if self.filled[order_id] > intent.qty:
+            self.overfilled = order_id
+
+    def _money(self, agent: str, fill: Fill) -> None:
+        instrument = self.instruments[fill.instrument]
+        for asset, amount in money_of(fill, instrument):
+            self._add(asset, amount)
+        in_base = fill.fee if fill.fee_asset == instrument.base else ZERO
+        where = (agent, fill.instrument)
+        self.positions[where] = self.positions.get(where, ZERO) + fill.signed_qty - in_base
+
+    def _add(self, asset: str, amount: Decimal) -> None:
+        self.balances[asset] = self.balances.get(asset, ZERO) + amount
