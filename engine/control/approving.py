@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.agents.cycle import Desk
 from engine.domain.events import ApprovalClosed
-from engine.domain.money import plain
+from engine.domain.money import ONE, plain
 from engine.domain.order import OrderStatus
 from engine.domain.policy import Policy
 from engine.risk.approvals import Waiting, drift_refusal
@@ -39,6 +39,8 @@ def _refusal(desk: Desk, policy: Policy, waiting: Waiting, now_ms: int) -> str:
     if ruling.assessment.refused:
         return ruling.assessment.refused.sentence
     allowed = ruling.intent.qty if ruling.intent and ruling.intent.side is intent.side else None
-    if allowed is None or allowed < intent.qty:
+    # A size at a limit shrinks as the price rises: what the price may drift, it may shrink, and what was seen is sent.
+    least = intent.qty * (ONE - policy.limits.decision_drift_frac)
+    if allowed is None or allowed < least:
         return f"the guardrails now allow {plain(allowed) if allowed else 'nothing'}, not {plain(intent.qty)}"
     return ""

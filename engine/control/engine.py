@@ -67,9 +67,7 @@ class Engine:
                 self.schedule.shutdown()
             for task in tasks:
                 task.cancel()
-            for task in tasks:
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+            await asyncio.gather(*tasks, return_exceptions=True)
             self.refresh()
 
     async def _play(self, driving: asyncio.Task[None]) -> None:
@@ -78,12 +76,19 @@ class Engine:
         try:
             await asyncio.wait({driving, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if driving.done():
-                driving.result()
+                await self._end_of_feed(driving.exception())
             elif self._taking:
                 await driving
             await stopping
         finally:
             stopping.cancel()
+
+    async def _end_of_feed(self, error: BaseException | None) -> None:
+        """A feed that fails halts trading; the engine goes on serving what protects and what can be read (P37)."""
+        if error is not None:
+            await self.core.halt("feed", f"the feed failed: {error or repr(error)}"[:300])
+            self.finished = True
+        self.wanted = True
 
     def request_stop(self) -> None:
         """Ask the engine to stop after the event in hand; safe from any thread, and when it has stopped already."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import struct
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 BODY_MAX_BYTES = 65_536
+LEAVE_WITHIN_S = 0.25
 PEERCRED = struct.Struct("3i")
 
 
@@ -34,14 +36,25 @@ class ControlServer:
         app = web.Application(client_max_size=BODY_MAX_BYTES)
         app.router.add_post("/v1/command", self._command)
         app.router.add_get("/v1/snapshot", self._snapshot)
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
-        await self._runner.setup()
+        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=LEAVE_WITHIN_S)
+        await runner.setup()
+        self._runner = runner
+        await web.SockSite(runner, self._listener()).start()
+
+    def _listener(self) -> socket.socket:
+        """Bind the socket and close it to others before anyone can connect."""
         self._path.unlink(missing_ok=True)
-        before = os.umask(0o177)
+        listener = socket.socket(socket.AF_UNIX)
         try:
-            await web.UnixSite(self._runner, str(self._path)).start()
-        finally:
-            os.umask(before)
+            listener.bind(str(self._path))
+            self._path.chmod(0o600)
+        except OSError as error:
+            listener.close()
+            raise UsageError(
+                f"The control socket {self._path} cannot be made ({error}); name a store with a shorter path, "
+                "on a disk of this machine."
+            ) from None
+        return listener
 
     async def stop(self) -> None:
         """Stop listening and remove the socket file."""
@@ -55,9 +68,15 @@ class ControlServer:
         if not _same_user(request):
             return web.json_response({"ok": False, "text": "Another user's engine."}, status=403)
         try:
-            command = unpack_command(await request.json())
-        except (UsageError, ValueError) as error:
+            command = unpack_command(json.loads(await request.read()))
+        except web.HTTPRequestEntityTooLarge:
+            text = f"The command is larger than {BODY_MAX_BYTES} bytes; shorten its texts."
+            return web.json_response({"ok": False, "text": text}, status=413)
+        except UsageError as error:
             return web.json_response({"ok": False, "text": str(error)}, status=400)
+        except (ValueError, RecursionError) as error:
+            text = f"The request is not JSON that can be read: {error}."
+            return web.json_response({"ok": False, "text": text}, status=400)
         return web.json_response(to_json(await self._engine.handlers.handle(command)))
 
     async def _snapshot(self, request: web.Request) -> web.Response:

@@ -40,20 +40,22 @@ class Stream:
     def publish(self, recorded: Iterable[Recorded]) -> None:
         """Take in what was just committed."""
         for row in recorded:
-            self.seq = row.seq
             for line in lines_of(row):
                 self._keep(line)
+            self.seq = row.seq  # last: a reader on another thread never sees a seq before its lines
 
     def after(self, since: int) -> EventBatch:
         """Return the lines after a journal seq; gap says that some between are gone."""
+        upto = self.seq  # first: what is published from here on belongs to the next batch
         lines = list(self._lines)  # a copy: the ring is filled by the engine's thread
-        newer = tuple(line for line in lines if line.seq > since)
-        return EventBatch(lines=newer, upto_seq=self.seq, gap=since < self._dropped_seq)
+        newer = tuple(line for line in lines if since < line.seq <= upto)
+        return EventBatch(lines=newer, upto_seq=upto, gap=since < self._dropped_seq)
 
     def _keep(self, line: StreamLine) -> None:
         self._lines.append(line)
         if len(self._lines) > LINES_KEPT:
-            self._dropped_seq = self._lines.popleft().seq
+            self._dropped_seq = self._lines[0].seq
+            self._lines.popleft()
 
 
 def lines_of(row: Recorded) -> Iterator[StreamLine]:

@@ -24,6 +24,7 @@ from engine.domain.money import ZERO, signed_frac
 from engine.domain.order import Order, OrderRole, Side
 from engine.domain.portfolio import Position
 from engine.risk.approvals import Waiting
+from engine.triggers.schedule import next_slot
 
 CLOSES_SHOWN = 120
 
@@ -191,7 +192,7 @@ def _agent(core: Core, agent: RunningAgent, now_ms: int) -> AgentView:
         last=agent.last,
         last_ms=agent.last_ms,
         failures=agent.failures,
-        next_slot_ms=None,
+        next_slot_ms=next_slot(config.schedule, now_ms),
     )
 
 
@@ -209,7 +210,7 @@ def _open_profit(core: Core, positions: list[Position]) -> Decimal | None:
 def _market(core: Core, key: str, now_ms: int) -> MarketView:
     mark = core.desk.surroundings.valuation.marks.get(key)
     closes = tuple(core.desk.market.recent_closes(key))[-CLOSES_SHOWN:]
-    change = signed_frac(mark.price - Decimal(repr(closes[0])), mark.price) if mark and closes else None
+    change = _change(mark.price, Decimal(repr(closes[0]))) if mark and closes else None
     return MarketView(
         instrument=key,
         price=mark.price if mark else None,
@@ -219,6 +220,10 @@ def _market(core: Core, key: str, now_ms: int) -> MarketView:
         source=mark.source.label if mark else "",
         assumed=core.books.instruments[key].assumed,
     )
+
+
+def _change(price: Decimal, before: Decimal) -> Decimal:
+    return signed_frac(price - before, before)
 
 
 def _certificate(core: Core) -> CertificateView | None:

@@ -45,7 +45,7 @@ def unpack_command(message: Any) -> Command:
         raise UsageError(f"The engine speaks version {API_VERSION} of its protocol; use the same quarterdeck for both.")
     cls = COMMANDS.get(str(message.get("command")))
     if cls is None:
-        raise UsageError(f"No command {message.get('command')!r}; there are: {', '.join(COMMANDS)}.")
+        raise UsageError(f"No command {_short(message.get('command'))}; there are: {', '.join(COMMANDS)}.")
     return _read(cls, message.get("fields"))
 
 
@@ -55,7 +55,7 @@ def _read(cls: type[Any], data: Any) -> Any:
     hints = typing.get_type_hints(cls)
     unknown = sorted(set(data) - set(hints))
     if unknown:
-        raise UsageError(f"{cls.__name__} has no field {unknown[0]!r}; it has: {', '.join(hints)}.")
+        raise UsageError(f"{cls.__name__} has no field {_short(unknown[0])}; it has: {', '.join(hints)}.")
     values = {}
     for field in fields(cls):
         if field.name in data:
@@ -87,4 +87,10 @@ def _scalar(hint: Any, data: Any, where: str) -> Any:
         raise UsageError(f"{where}: {error}.") from None
     if type(data) is hint:
         return data
-    raise UsageError(f"{where} must be {getattr(hint, '__name__', hint)}, not {data!r}.")
+    raise UsageError(f"{where} must be {getattr(hint, '__name__', hint)}, not {_short(data)}.")
+
+
+def _short(data: Any) -> str:
+    """Quote what was sent, cut to what a sentence can hold."""
+    shown = repr(data)
+    return shown if len(shown) <= 60 else shown[:57] + "..."

@@ -56,6 +56,12 @@ class CsvFile:
             raise UsageError(f"{self.name} is empty; give a recording with a header line and at least one row.")
         return line
 
+    def count_rows(self) -> int:
+        """Return the number of lines after the header."""
+        blocks = self._blocks()
+        next(blocks, None)
+        return sum(block.count(b"\n") for block in blocks)
+
     def lines(self) -> Iterator[tuple[int, list[str], bool]]:
         """Yield runs of lines after the header: (row number of the first, lines, whether all are plain figures).
 

@@ -117,6 +117,10 @@ class Recording:
         """How much of the file has been read, 0 to 1."""
         return self._file.progress
 
+    def count_rows(self) -> int:
+        """Return how many lines follow the header, without reading what they say."""
+        return CsvFile(self.path).count_rows()
+
     def candles(self, source: Source, summary: FeedSummary) -> Iterator[Candle]:
         """Yield the closed candles in time order; rows that break a rule are counted in the summary.
 

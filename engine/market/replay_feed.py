@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
 
 from engine.clock import HOUR_MS, Clock, ManualClock
@@ -60,8 +61,17 @@ class ReplayFeed:
 
     @property
     def progress(self) -> float:
-        """How much has been played, 0 to 1, by bytes read: the recording that is the least far along."""
+        """How much has been played, 0 to 1: by rows when it waits for them, else by the bytes read, which is free."""
+        if self._speed and self._rows:
+            return min(1.0, (self.summary.bars + self.summary.rows_skipped) / self._rows)
         return min((recording.progress for recording in self.recordings), default=1.0)
+
+    @cached_property
+    def _rows(self) -> int:
+        """Rows that there are to play; 0 where rows are no bars, or not all are played."""
+        if self._start_ms or self._end_ms != _FAR_FUTURE_MS or any(each.is_trades for each in self.recordings):
+            return 0
+        return sum(recording.count_rows() for recording in self.recordings)
 
     @property
     def sha256s(self) -> dict[str, str]:

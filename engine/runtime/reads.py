@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from engine.control.core import Core
 
 ROWS_SHOWN = 50
+ROWS_MAX = 1_000_000
 
 
 class StoreReader:
@@ -47,7 +48,7 @@ class StoreReader:
 def question(name: str, args: dict[str, str]) -> Question[Any]:
     """Return the store's question behind a reading command; UsageError for one that there is not."""
     agent, instrument = args.get("agent"), args.get("instrument")
-    limit = int(args.get("limit", ROWS_SHOWN))
+    limit = _limit(args.get("limit", str(ROWS_SHOWN)))
     if name == "explain":
         return explain(args.get("cycle", ""))
     if name == "decisions":
@@ -60,6 +61,12 @@ def question(name: str, args: dict[str, str]) -> Question[Any]:
     if name not in plain_lists:
         raise UsageError(f"No table {name!r}; there are: decisions, positions, explain, {', '.join(plain_lists)}.")
     return _only(plain_lists[name](limit if not (agent or instrument) else None), agent, instrument, limit)
+
+
+def _limit(text: str) -> int:
+    if not (text.isdecimal() and 0 < int(text) <= ROWS_MAX):
+        raise UsageError(f"limit {text[:20]!r} is not a number of rows from 1 to {ROWS_MAX}.")
+    return int(text)
 
 
 def _only(asked: Question[Any], agent: str | None, instrument: str | None, limit: int) -> Question[Any]:
