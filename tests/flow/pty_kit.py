@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import math
 import os
 import pty
 import re
@@ -27,6 +28,7 @@ from engine.store.lock import lock_owner
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE_S = 20.0
 LOOK_S = 0.03
+START_MS = 1_767_225_600_000  # 2026-01-01T00:00Z
 T = TypeVar("T")
 
 # setsid and a controlling terminal, so that a hang-up reaches the program as the kernel sends it
@@ -93,22 +95,19 @@ class Console:
 
     def shows(self, *words: str, within_s: float = DEADLINE_S) -> str:
         """Wait until all of these are on the screen at once; returns it."""
-
-        def look() -> str:
-            text = self.text
-            return text if all(word in text for word in words) else ""
-
-        try:
-            return eventually(look, "", within_s)
-        except AssertionError:
-            raise AssertionError(f"{words} not shown within {within_s:g} s; the screen:\n{self.text}") from None
+        return self._wait(lambda text: text if all(word in text for word in words) else "", words, within_s)
 
     def finds(self, pattern: str, within_s: float = DEADLINE_S) -> re.Match[str]:
         """Wait until a pattern is on the screen; returns its match."""
-        try:
-            return eventually(lambda: re.search(pattern, self.text), "", within_s)  # type: ignore[return-value]
-        except AssertionError:
-            raise AssertionError(f"{pattern} not shown within {within_s:g} s; the screen:\n{self.text}") from None
+        return self._wait(lambda text: re.search(pattern, text), pattern, within_s)
+
+    def _wait(self, look: Callable[[str], T | None], wanted: object, within_s: float) -> T:
+        deadline = time.monotonic() + within_s
+        while not (found := look(self.text)):
+            over = time.monotonic() > deadline or self.process.poll() is not None or "ENGINE FAILED" in self.text
+            assert not over, f"{wanted} not shown within {within_s:g} s; the screen:\n{self.text}"
+            time.sleep(LOOK_S)
+        return found
 
     # -- what a person and a terminal do ---------------------------------------------------------------------------
 
@@ -134,9 +133,9 @@ class Console:
             os.write(self._master, data)
 
     def resize(self, size: tuple[int, int]) -> None:
-        """Change the window; the kernel tells the program."""
+        """Change the window; the kernel tells the program. 0 by 0 is what some terminals say while they are made."""
         _set_size(self._master, size)
-        with self._lock:
+        if all(size):
             self._screen.resize(size[1], size[0])
 
     def stall(self) -> None:
@@ -150,6 +149,11 @@ class Console:
     def pending(self) -> int:
         """How many bytes wait to be read."""
         return struct.unpack("i", fcntl.ioctl(self._master, termios.FIONREAD, b"\0" * 4))[0]
+
+    @property
+    def local_modes(self) -> int:
+        """The terminal's local modes, as the program left them."""
+        return termios.tcgetattr(self._master)[3]
 
     def hang_up(self) -> None:
         """Close the terminal."""
@@ -240,3 +244,100 @@ def is_free(store: Path) -> bool:
     from engine.paths import StorePaths
 
     return lock_owner(StorePaths(store)) is None
+
+
+class Desk:
+    """A trader's own directory: agents that trade a lot, a recording for them, one store, and consoles on it."""
+
+    def __init__(self, folder: Path, closes: Sequence[float], *agents: str) -> None:
+        self.home, self.store, self.config = folder, folder / "s", folder / "c"
+        self.recording = folder / "BTCUSDT_1m.csv"
+        self._consoles: list[Console] = []
+        _write_recording(self.recording, closes)
+        (self.config / "agents").mkdir(parents=True)
+        (self.config / "policy.toml").write_text(_POLICY)
+        for name in agents:
+            autonomy = "approve" if name == "asker" else "auto"
+            (self.config / "agents" / f"{name}.toml").write_text(_AGENT.format(name=name, autonomy=autonomy))
+
+    def words(self, *options: object) -> tuple[object, ...]:
+        """Return the command line of a console here."""
+        return ("--store", self.store, "--config", self.config, "--feed", self.recording, *options)
+
+    def open(self, speed: float, size: tuple[int, int] = (120, 40)) -> Console:
+        """Open a console; speed: times real time, so 60 is a candle a second."""
+        self._consoles.append(Console(self.home, *self.words("--speed", speed), size=size))
+        return self._consoles[-1]
+
+    def ask(self, name: str) -> Any:
+        """Read as the commands do: over the running engine's socket, or from the store."""
+        from engine.runtime import query
+
+        return query(self.store, name, {"limit": "1000000"})
+
+    def seq(self) -> int:
+        """Return the running engine's last journal row."""
+        return self.ask("status")["seq"]
+
+    def close(self) -> None:
+        """End every console that still runs."""
+        for console in self._consoles:
+            console.close()
+
+
+def waves(bars: int) -> list[float]:
+    """Return closes that cross their averages every few bars."""
+    return [50_000 + 150 * math.sin(bar / 2) + 40 * math.sin(bar / 23) for bar in range(bars)]
+
+
+def one_rise(bars: int) -> list[float]:
+    """Return closes that dip once, rise once, and then stand still."""
+    return [50_000 - (100 if 24 <= bar < 40 else 0) for bar in range(bars)]
+
+
+def _write_recording(path: Path, closes: Sequence[float]) -> None:
+    rows, last = ["timestamp,open,high,low,close,volume"], closes[0]
+    for place, close in enumerate(closes):
+        high, low = max(last, close) + 5, min(last, close) - 5
+        rows.append(f"{START_MS + place * 60_000},{last:.2f},{high:.2f},{low:.2f},{close:.2f},9000.00")
+        last = close
+    path.write_text("\n".join(rows) + "\n")
+
+
+_POLICY = """account_currency = "USD"
+cash = "100000"
+usd_peg = ["USDT"]
+[kill_switch]
+gain = "900%"
+loss = "90%"
+drawdown = "90%"
+daily_loss = "90%"
+action = "halt"
+[limits]
+open_positions = 5
+trades_per_day = 100000
+gross_exposure = "100%"
+risk_per_trade = "1%"
+"""
+_AGENT = """name = "{name}"
+model = "heuristic:sma_cross"
+mode = "paper"
+autonomy = "{autonomy}"
+instruments = ["paper:BTC/USDT"]
+timeframe = "1m"
+capital_share = "40%"
+approval_expires = "24h"
+[model_settings]
+fast = 3
+slow = 8
+[schedule]
+every = "candle"
+[protection]
+stop = "5%"
+target = "5%"
+[limits]
+confidence_min = 0
+trades_per_day = 100000
+position_notional_max = "10000"
+cooldown_after_loss = "0s"
+"""
