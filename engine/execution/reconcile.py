@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.clock import Clock
-from engine.domain.events import Event, Incident, OrdersUpdated
+from engine.domain.events import Event, Incident, OrderResized, OrdersUpdated
 from engine.domain.money import ZERO, plain
 from engine.domain.order import Order, OrderStatus
 from engine.execution.accounting import FILL_STATES, events_of
@@ -14,6 +14,8 @@ from engine.store.journal import Journal
 async def reconcile(journal: Journal, gateway: Gateway, clock: Clock) -> list[str]:
     """Book fills we missed, settle orders by the venue's word, and return what it cannot explain, as sentences."""
     gateway.drain()  # what these updates say is asked again below, from the venue's own record
+    for order in list(journal.books.orders.values()):
+        await _take_size(journal, gateway, clock, order)
     fills = await gateway.fills_since(0)
     events = events_of(fills, journal.books, lambda f: journal.has_fill(f.venue, f.account, f.instrument, f.trade_id))
     if events:
@@ -21,6 +23,13 @@ async def reconcile(journal: Journal, gateway: Gateway, clock: Clock) -> list[st
     for order in list(journal.books.orders.values()):
         await _settle(journal, gateway, clock, order)
     return await _drift(journal, gateway, clock)
+
+
+async def _take_size(journal: Journal, gateway: Gateway, clock: Clock, order: Order) -> None:
+    """Take the venue's word on an order's quantity before its fills: they end an order that covers what they fill."""
+    shown = await gateway.find(order.client_order_id)
+    if shown is not None and shown.qty != order.qty:
+        journal.record(clock.now_ms(), OrderResized(client_order_id=order.client_order_id, qty=shown.qty))
 
 
 async def _settle(journal: Journal, gateway: Gateway, clock: Clock, order: Order) -> None:
