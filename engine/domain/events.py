@@ -91,6 +91,19 @@ class EngineStarted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """What all rows before this one add up to, so that a start need not read them; it changes nothing.
+
+    form: names the shape of `state`; of another form it is left out. head: the chain's hash before this row, in hex.
+    """
+
+    KIND: ClassVar[int] = 70
+    form: str
+    head: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CycleHeld:
     """A cycle in which every instrument was a hold. items: "instrument=reason" joined by ";".
 
@@ -309,6 +322,7 @@ Event = (
     | RecordingOpened
     | FundsMoved
     | EngineStarted
+    | Checkpoint
     | CycleHeld
     | CycleDone
     | OrderIntended

@@ -79,6 +79,7 @@ async def _replay(
     try:
         await arm(parts, plan, clock.now_ms())
         await _drive(parts, feed, clock, approve_all=options.approve_all, on_progress=on_progress)
+        journal.sum_up()
         journal.flush()
         return summary(parts, plan, feed.summary, wall_s() - began_s)
     finally:

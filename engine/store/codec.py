@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from decimal import Decimal, InvalidOperation
 from enum import Enum
@@ -133,7 +133,7 @@ def _exactly(kind: type) -> Read:
     return read
 
 
-_PLAIN: dict[Any, tuple[Write, Read]] = {
+PLAIN: dict[Any, tuple[Write, Read]] = {
     str: (encode_basestring, _exactly(str)),
     int: (_write_int, _exactly(int)),
     bool: (_write_bool, _exactly(bool)),
@@ -141,23 +141,36 @@ _PLAIN: dict[Any, tuple[Write, Read]] = {
 }
 
 
-def _compile(hint: Any) -> tuple[Write, Read]:
-    """Return how values of one type hint are written and read."""
-    if hint in _PLAIN:
-        return _PLAIN[hint]
-    if get_origin(hint) is tuple:
-        return _compile_tuple(get_args(hint)[0])
+Leaves = Mapping[Any, tuple[Write, Read]]
+Compile = Callable[[Any], tuple[Write, Read]]
+
+
+def compile_hint(hint: Any, leaves: Leaves = PLAIN, extra: Compile | None = None) -> tuple[Write, Read]:
+    """Return how values of one type hint are written and read.
+
+    leaves: the forms of plain values. extra: asked for a hint that has no form here; TypeError without it.
+    """
+
+    def inner(part: Any) -> tuple[Write, Read]:
+        return compile_hint(part, leaves, extra)
+
+    if hint in leaves:
+        return leaves[hint]
+    if get_origin(hint) is tuple and get_args(hint)[1:] == (...,):
+        return _compile_tuple(get_args(hint)[0], inner)
     if get_origin(hint) in (types.UnionType, Union):
-        return _compile_optional(hint)
+        return _compile_optional(hint, inner)
     if _is_enum(hint):
         return _compile_enum(hint)
     if is_dataclass(hint):
-        return _compile_dataclass(hint)
+        return _compile_dataclass(hint, inner)
+    if extra is not None:
+        return extra(hint)
     raise TypeError(f"the journal has no form for {hint}")
 
 
-def _compile_tuple(item: Any) -> tuple[Write, Read]:
-    write_item, read_item = _compile(item)
+def _compile_tuple(item: Any, inner: Compile) -> tuple[Write, Read]:
+    write_item, read_item = inner(item)
 
     def write(value: Any) -> str:
         if type(value) is not tuple:
@@ -172,9 +185,9 @@ def _compile_tuple(item: Any) -> tuple[Write, Read]:
     return write, read
 
 
-def _compile_optional(hint: Any) -> tuple[Write, Read]:
-    (inner,) = [arg for arg in get_args(hint) if arg is not type(None)]
-    write_inner, read_inner = _compile(inner)
+def _compile_optional(hint: Any, inner: Compile) -> tuple[Write, Read]:
+    (some,) = [arg for arg in get_args(hint) if arg is not type(None)]
+    write_inner, read_inner = inner(some)
     return (
         lambda value: "null" if value is None else write_inner(value),
         lambda raw: None if raw is None else read_inner(raw),
@@ -199,10 +212,10 @@ def _compile_enum(enum: type[Enum]) -> tuple[Write, Read]:
     return write, read
 
 
-def _compile_dataclass(cls: Any) -> tuple[Write, Read]:
+def _compile_dataclass(cls: Any, inner: Compile) -> tuple[Write, Read]:
     hints = get_type_hints(cls)
-    names = [field.name for field in fields(cls)]
-    pairs = [_compile(hints[name]) for name in names]
+    names = [field.name for field in fields(cls) if field.compare]  # what is not compared is no part of the value
+    pairs = [inner(hints[name]) for name in names]
     writers = [(name, write) for name, (write, _read) in zip(names, pairs, strict=True)]
     readers = [read for _write, read in pairs]
     by_name = any(field.kw_only for field in fields(cls))
@@ -243,6 +256,6 @@ def _remembering(read: Read) -> Read:
     return read_again
 
 
-_FORMS = {kind: _compile_dataclass(cls) for kind, cls in EVENT_TYPES.items()}
+_FORMS = {kind: compile_hint(cls) for kind, cls in EVENT_TYPES.items()}
 _WRITERS: dict[int, Write] = {kind: write for kind, (write, _read) in _FORMS.items()}
 _READERS: dict[int, Read] = {kind: read for kind, (_write, read) in _FORMS.items()}

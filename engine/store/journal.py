@@ -5,12 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
-from engine.domain.events import CycleHeld, Event, Filled, Genesis, OrderIntended, Recorded
+from engine.clock import DAY_MS
+from engine.domain.events import Checkpoint, CycleHeld, Event, Filled, Genesis, OrderIntended, Recorded
 from engine.domain.intent import Mode
 from engine.errors import StoreError
 from engine.paths import StorePaths
 from engine.store import chain, codec, database
 from engine.store.anchor import Anchor
+from engine.store.freezing import form, freeze
 from engine.store.lock import StoreLock, take_lock
 from engine.store.packing import pack
 from engine.store.recovery import Recovered, check_anchor, recover, refuse_batch, refuse_mode
@@ -18,6 +20,10 @@ from engine.store.staging import copied
 from engine.store.tables import Changes, market_name, order_key, write_changes
 
 BATCH_ROWS = 8192
+# When a checkpoint is due: what a start may have to read since the last one. A hold costs it 1 us, other rows 15.
+ACTED_MAX, ROWS_MAX = 4096, 50_000
+ACTED_FEW, ROWS_FEW = 256, 10_000
+"""Fewer than these are not worth one at the end of a day or on closing."""
 
 Publish = Callable[[list[Recorded]], None]
 Row = tuple[int, int, int, str | bytes, bytes]
@@ -58,6 +64,10 @@ class Journal:
         self._may_mend = False
         self._held: CycleHeld | None = None
         self._held_text = ""
+        self._before = self.seq - found.sum.rows
+        self._acted = found.sum.acted
+        self._day = self.books.last_ts_ms // DAY_MS
+        self._is_whole = True
 
     @classmethod
     def create(
@@ -104,8 +114,9 @@ class Journal:
         """Open a store after a clean end or a crash alike: books are what its rows add up to.
 
         mode: what the caller wants to trade in; a store of the other mode, or a replay's or simulation's store for
-        LIVE, raises RefusedError (L10). factory: see engine.store.watched. Raises StoreLockedError while another engine has it; StoreError when it
-        cannot be read, has a newer schema, or is shorter than its anchor says (P28, P30).
+        LIVE, raises RefusedError (L10). factory: see engine.store.watched. Raises StoreLockedError while another
+        engine has it; StoreError when it cannot be read, has a newer schema, or is shorter than its anchor says (P28,
+        P30).
         """
         held = lock or take_lock(paths)
         try:
@@ -144,6 +155,32 @@ class Journal:
             self._commit_now(ts_ms, events)
         if self.publish is not None:
             self.publish([Recorded(first + offset, ts_ms, event) for offset, event in enumerate(events)])
+        if not self._batch and self._is_due(ts_ms):
+            self._checkpoint(ts_ms)
+
+    def sum_up(self) -> None:
+        """Write a checkpoint if the next start would otherwise read many rows; closing does it too."""
+        if self._is_whole and (self._acted >= ACTED_FEW or self.seq - self._before >= ROWS_FEW):
+            self._checkpoint(self.books.last_ts_ms)
+
+    def _is_due(self, ts_ms: int) -> bool:
+        day, self._day = self._day, ts_ms // DAY_MS
+        rows, acted = self.seq - self._before, self._acted
+        return acted >= ACTED_MAX or rows >= ROWS_MAX or (day != self._day and acted >= ACTED_FEW)
+
+    def _checkpoint(self, ts_ms: int) -> None:
+        """Write down what the journal adds up to, for the next start; the rows before stand without it."""
+        event = Checkpoint(form=form(), head=self.tail_hash, state=freeze(self.books))
+        self._before, self._acted = self.seq, 0
+        try:
+            if self._batch:
+                self._append(ts_ms, (event,))
+            else:
+                self._commit_now(ts_ms, (event,))
+        except StoreError:
+            return  # what was to be recorded is; that nothing more can be is latched
+        if self.publish is not None:
+            self.publish([Recorded(self.seq, ts_ms, event)])
 
     def has_fill(self, venue: str, account: str, instrument: str, trade_id: str) -> bool:
         """Tell whether a fill is recorded, so that the venue's repetitions can be left out (R12, E06)."""
@@ -172,6 +209,7 @@ class Journal:
             return
         try:
             if self.broken is None:
+                self.sum_up()
                 self.flush()
         finally:
             self._close_files()
@@ -207,9 +245,12 @@ class Journal:
             rows.append((seq, ts_ms, event.KIND, kept, chain.check(head, kept)))
             changes.take(seq, event, staged.apply(ts_ms, event), staged)
         self._write(rows, changes, seq, head)
+        self._is_whole = False
         self.seq, self._head = seq, head
         for event in events:
             self.books.apply(ts_ms, event)
+            self._acted += event.KIND != codec.HELD
+        self._is_whole = True
         self._mark_anchor(ts_ms)
 
     # Batch: rows wait in memory for the next flush. A hold, which is nearly every row of a replay, goes the short way.
@@ -242,6 +283,7 @@ class Journal:
         self._changes.take(seq, event, self.books.apply(ts_ms, event), self.books)
         self._rows.append((seq, ts_ms, event.KIND, kept, chain.check(head, kept)))
         self.seq, self._head = seq, head
+        self._acted += event.KIND != codec.HELD
 
     def _checked(self, event: Event, before: tuple[Event, ...]) -> str:
         """Return the text of an event; refuse a fill or order that is there already."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
+from typing import Any
 
 from engine.domain.books import Books
-from engine.domain.events import Genesis
+from engine.domain.events import Checkpoint, Genesis
 from engine.domain.intent import Mode
 from engine.domain.market import SourceKind
 from engine.errors import RefusedError, StoreError, UsageError
@@ -14,8 +15,11 @@ from engine.paths import StorePaths
 from engine.store import chain, codec, database
 from engine.store.anchor import read_anchor
 from engine.store.files import secure_directory
+from engine.store.freezing import form, thaw
 from engine.store.packing import unpack
 
+RARE = "kind >= 30 AND kind <> 42"
+"""The condition of the index journal_rare, which SQLite uses only where a statement repeats it."""
 _LIVE_DATA = (SourceKind.LIVE.value, SourceKind.LIVE.name)
 
 
@@ -24,11 +28,27 @@ class Recovered:
     """A store as it was found, on the connection that will write it. head: the last row's 32-byte hash."""
 
     connection: sqlite3.Connection
-    books: Books
     seq: int
     head: bytes
     epoch: int
     names: dict[str, int]
+    sum: Summed
+
+    @property
+    def books(self) -> Books:
+        """What the journal adds up to."""
+        return self.sum.books
+
+
+@dataclass(slots=True)
+class Summed:
+    """What rows add up to. rows, acted: how many there are from the newest checkpoint on, and how many are no holds."""
+
+    books: Books
+    seq: int
+    head: bytes
+    rows: int = 0
+    acted: int = 0
 
 
 def recover(paths: StorePaths, *, batch: bool, factory: type[sqlite3.Connection] = sqlite3.Connection) -> Recovered:
@@ -44,7 +64,7 @@ def recover(paths: StorePaths, *, batch: bool, factory: type[sqlite3.Connection]
         seq, head = tail(connection)
         _check_tail(connection, paths, seq, head)
         names = {name: number for number, name in connection.execute("SELECT id, name FROM names")}
-        return Recovered(connection, load_books(connection), seq, head, epoch, names)
+        return Recovered(connection, seq, head, epoch, names, load_books(connection, (seq, head)))
     except database.DAMAGED as error:
         connection.close()
         raise StoreError(f"{paths.store_db} cannot be opened: {error}; restore a backup.") from None
@@ -53,18 +73,54 @@ def recover(paths: StorePaths, *, batch: bool, factory: type[sqlite3.Connection]
         raise
 
 
-def load_books(connection: sqlite3.Connection) -> Books:
-    """Add up the journal. Holds are left out: all that one changes is the time of the last row."""
-    books = Books()
-    sql = "SELECT seq, ts_ms, kind, payload FROM journal WHERE kind <> ? ORDER BY seq"
-    for seq, ts_ms, kind, kept in connection.execute(sql, (codec.HELD,)):
-        try:
-            books.apply(ts_ms, codec.decode(kind, unpack(kept)))
-        except (StoreError, KeyError) as error:
-            raise StoreError(f"journal row {seq} cannot be applied: {error} Restore a backup.") from None
-    last = connection.execute("SELECT ts_ms FROM journal ORDER BY seq DESC LIMIT 1").fetchone()
-    books.last_ts_ms = last[0] if last else 0
-    return books
+def load_books(connection: sqlite3.Connection, end: tuple[int, bytes]) -> Summed:
+    """Add up the journal from its newest checkpoint on, and prove the chain from there to its end.
+
+    So a start takes as long after a million fills as after a thousand: what is read is bounded by how often the journal
+    writes checkpoints. The chain ends at the hash that `meta` and the anchor have, so nothing in what was read, the
+    checkpoint included, can have been changed. What lies before it is proven by `verify`, and with each backup.
+    """
+    found = _newest_checkpoint(connection)
+    sql = "SELECT seq, ts_ms, kind, payload, hash FROM journal WHERE seq > ? ORDER BY seq"
+    for row in connection.execute(sql, (found.seq,)):
+        _add(found, row)
+    if (found.seq, found.head) != end:
+        raise StoreError(f"the journal does not end at row {end[0]} with the hash it should have; restore a backup.")
+    return found
+
+
+def _newest_checkpoint(connection: sqlite3.Connection) -> Summed:
+    sql = f"SELECT seq, payload FROM journal WHERE kind = {Checkpoint.KIND} AND {RARE} ORDER BY seq DESC LIMIT 1"
+    row = connection.execute(sql).fetchone()
+    if row is None:
+        return Summed(Books(), 0, chain.GENESIS)
+    seq, kept = row
+    try:
+        event = codec.decode(Checkpoint.KIND, unpack(kept))
+        assert isinstance(event, Checkpoint)
+        if event.form != form():
+            return Summed(Books(), 0, chain.GENESIS)
+        return Summed(thaw(event.state), seq - 1, bytes.fromhex(event.head))
+    except (StoreError, ValueError) as error:
+        raise StoreError(f"journal row {seq} is not what was written: {error} Restore a backup.") from None
+
+
+def _add(found: Summed, row: tuple[Any, ...]) -> None:
+    seq, ts_ms, kind, kept, check = row
+    try:
+        text = unpack(kept)
+        head = chain.link(found.head, seq, ts_ms, kind, text)
+        if seq != found.seq + 1 or check != chain.check(head, kept):
+            raise StoreError(f"journal row {seq} is not what was written: the hash chain breaks there.")
+        found.rows += 1
+        if kind == codec.HELD:
+            found.books.last_ts_ms = ts_ms
+        else:
+            found.acted += kind != Checkpoint.KIND
+            found.books.apply(ts_ms, codec.decode(kind, text))
+    except (KeyError, chain.NumberError, UnicodeError, TypeError) as error:
+        raise StoreError(f"journal row {seq} cannot be applied: {error!r}; restore a backup.") from None
+    found.seq, found.head = seq, head
 
 
 def tail(connection: sqlite3.Connection) -> tuple[int, bytes]:

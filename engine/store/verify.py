@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any, NoReturn
 
 from engine.clock import wall_s
+from engine.domain import events
 from engine.domain.books import Books
 from engine.domain.events import Event, Filled
 from engine.domain.ledger import Account
@@ -22,6 +23,7 @@ from engine.errors import StoreError
 from engine.paths import StorePaths
 from engine.store import chain, codec, database
 from engine.store.anchor import read_anchor
+from engine.store.freezing import form, freeze
 from engine.store.packing import unpack
 from engine.store.recovery import anchor_problem, tail
 from engine.store.tables import ACCOUNT_NUMBER, Changes, order_id
@@ -144,12 +146,14 @@ class Proof:
 
     def _walk(self, rows: list[tuple[Any, ...]]) -> None:
         last, head, link = self.seq, self.head, chain.link
+        books = self.books
         for row in rows:
             seq, ts_ms, kind, kept, check = row
             if kind == codec.HELD and seq == last + 1 and type(kept) is str and type(ts_ms) is int:
                 following = link(head, seq, ts_ms, kind, kept)
                 if check == following[: chain.CHECK_BYTES]:
                     last, head = seq, following
+                    books.last_ts_ms = ts_ms
                     continue
             self.seq, self.head = last, head
             self._event(row)
@@ -174,9 +178,12 @@ class Proof:
             text = unpack(kept)
         except StoreError as error:
             _breach(f"journal row {seq}: {error}")
+        before = self.head
         self._chain(row, text)
         try:
             event = codec.decode(kind, text)
+            if type(event) is events.Checkpoint:
+                self._checkpoint(seq, before, event)
             postings = self.books.apply(ts_ms, event)
             self.changes.take(seq, event, postings, self.books)
         except StoreError as error:
@@ -187,6 +194,11 @@ class Proof:
             self._fill(seq, event)
         if postings:
             self._entry()
+
+    def _checkpoint(self, seq: int, before: bytes, event: events.Checkpoint) -> None:
+        # One of another form was written by another version, whose state this one has no words for.
+        if event.head != before.hex() or (event.form == form() and event.state != freeze(self.books)):
+            _breach(f"journal row {seq} is a checkpoint of something else than what the rows before it add up to.")
 
     def _fill(self, seq: int, event: Event) -> None:
         assert isinstance(event, Filled)
