@@ -218,7 +218,7 @@ def _compile_dataclass(cls: Any, inner: Compile) -> tuple[Write, Read]:
     pairs = [inner(hints[name]) for name in names]
     writers = [(name, write) for name, (write, _read) in zip(names, pairs, strict=True)]
     readers = [read for _write, read in pairs]
-    by_name = any(field.kw_only for field in fields(cls))
+    by_name = any(field.kw_only or not field.compare for field in fields(cls))
 
     def write(value: Any) -> str:
         if type(value) is not cls:
