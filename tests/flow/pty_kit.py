@@ -11,13 +11,16 @@ import pty
 import re
 import select
 import signal
+import sqlite3
 import struct
 import subprocess
 import sys
 import termios
 import threading
 import time
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -247,13 +250,19 @@ def is_free(store: Path) -> bool:
 
 
 class Desk:
-    """A trader's own directory: agents that trade a lot, a recording for them, one store, and consoles on it."""
+    """A trader's own directory: agents that trade a lot, one store, and consoles on it.
 
-    def __init__(self, folder: Path, closes: Sequence[float], *agents: str) -> None:
+    prices: a recording, or closes to make one of. agents: names; "asker" asks before it trades.
+    """
+
+    def __init__(self, folder: Path, prices: Path | Sequence[float], *agents: str) -> None:
         self.home, self.store, self.config = folder, folder / "s", folder / "c"
-        self.recording = folder / "BTCUSDT_1m.csv"
         self._consoles: list[Console] = []
-        _write_recording(self.recording, closes)
+        if isinstance(prices, Path):
+            self.recording = prices
+        else:
+            self.recording = folder / "BTCUSDT_1m.csv"
+            _write_recording(self.recording, prices)
         (self.config / "agents").mkdir(parents=True)
         (self.config / "policy.toml").write_text(_POLICY)
         for name in agents:
@@ -278,6 +287,26 @@ class Desk:
     def seq(self) -> int:
         """Return the running engine's last journal row."""
         return self.ask("status")["seq"]
+
+    def check_books(self) -> list[Any]:
+        """Compare journal and venue: each intent was sent at most once, both know the same fills, positions add up.
+
+        No engine may be running. Returns the fills.
+        """
+        orders, fills = self.ask("orders"), self.ask("fills")
+        with contextlib.closing(sqlite3.connect(f"file:{self.store / 'paper.db'}?mode=ro", uri=True)) as venue:
+            at_venue = {row[0] for row in venue.execute("SELECT client_order_id FROM orders")}
+            venue_fills = Counter(row[0] for row in venue.execute("SELECT trade_id FROM fills"))
+        assert at_venue <= {order["client_order_id"] for order in orders}
+        sent = Counter((order["agent"], order["cycle_id"], order["role"]) for order in orders)
+        assert [key for key, times in sent.items() if times > 1] == []
+        assert venue_fills == Counter(fill["trade_id"] for fill in fills)
+        held: dict[str, Decimal] = defaultdict(Decimal)
+        for fill in fills:
+            held[fill["agent_id"]] += Decimal(fill["qty"]) * (1 if fill["side"] == "BUY" else -1)
+        positions = {row["agent"]: Decimal(row["qty"]) for row in self.ask("positions")}
+        assert {agent: qty for agent, qty in held.items() if qty} == positions
+        return fills
 
     def close(self) -> None:
         """End every console that still runs."""

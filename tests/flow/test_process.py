@@ -5,13 +5,10 @@ from __future__ import annotations
 import random
 import re
 import signal
-import sqlite3
 import tempfile
 import termios
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -176,25 +173,7 @@ def test_after_kill_9_at_any_moment_the_next_start_goes_on_from_a_sound_store(ma
     console.press("q")
     assert console.ended() == 0
     assert verify(desk.store).first_breach is None
-    check_books(desk)
-
-
-def check_books(desk: Desk) -> None:
-    """Every intent went to the venue at most once, both sides know the same fills, and positions are their sum."""
-    orders, fills = money_rows(desk)
-    with sqlite3.connect(f"file:{desk.store / 'paper.db'}?mode=ro", uri=True) as venue:
-        at_venue = {row[0] for row in venue.execute("SELECT client_order_id FROM orders")}
-        venue_fills = Counter(row[0] for row in venue.execute("SELECT trade_id FROM fills"))
-    assert len(fills) > KILLS
-    assert at_venue <= {order["client_order_id"] for order in orders}
-    entries = Counter((o["agent"], o["cycle_id"], o["role"]) for o in orders)
-    assert max(entries.values()) == 1
-    assert venue_fills == Counter(fill["trade_id"] for fill in fills)
-    held: Counter[str] = Counter()
-    for fill in fills:
-        held[fill["agent_id"]] += Decimal(fill["qty"]) * (1 if fill["side"] == "BUY" else -1)  # type: ignore[assignment]
-    positions = {p["agent"]: Decimal(p["qty"]) for p in desk.ask("positions")}
-    assert {agent: qty for agent, qty in held.items() if qty} == positions
+    assert len(desk.check_books()) > KILLS
 
 
 # -- standing still --------------------------------------------------------------------------------------------------
