@@ -27,7 +27,7 @@ from engine.domain.events import (
 )
 from engine.domain.instrument import Instrument
 from engine.domain.intent import Mode
-from engine.domain.market import Source
+from engine.domain.market import Source, SourceKind
 from engine.domain.policy import Policy, TradingState
 from engine.domain.valuation import Valuation
 from engine.errors import UsageError
@@ -160,7 +160,7 @@ def timed_agents(agents: Iterable[AgentConfig]) -> dict[str, Schedule]:
 async def arm(parts: Parts, plan: Plan, now_ms: int) -> None:
     """Take up work: fund a new venue account, list what is new, reconcile, and only then let agents run."""
     journal, books = parts.journal, parts.journal.books
-    if not await parts.gateway.balances():
+    if _may_fund(books) and not await parts.gateway.balances():
         for asset, qty in books.balances.items():
             if qty > 0:
                 parts.gateway.deposit(asset, qty)
@@ -169,6 +169,15 @@ async def arm(parts: Parts, plan: Plan, now_ms: int) -> None:
     if drifts:
         await parts.core.halt("reconcile", f"the venue and the ledger differ: {drifts[0]}"[:300])
     await parts.core.take_up(now_ms)
+
+
+def _may_fund(books: Books) -> bool:
+    """Tell whether an empty venue account is a new one. One that has traded was lost, which reconciling must say (R14).
+
+    A replay's venue is gone with the replay: whoever opens its store goes on from its books.
+    """
+    replayed = books.genesis is not None and books.genesis.source_kind == SourceKind.REPLAY.value
+    return replayed or not books.count.fills
 
 
 def _news(plan: Plan, journal: Journal) -> list[Event]:

@@ -294,6 +294,38 @@ async def test_flatten_taken_up_after_a_restart_sends_a_further_round_under_a_ne
     assert first in revived.books.closed_orders
 
 
+# Starting
+
+
+async def test_venue_account_that_was_lost_is_said_and_not_made_up(
+    make_world: Make, tmp_path: Path, bare_agent: AgentConfig
+) -> None:
+    world = await holding(make_world, bare_agent, root=tmp_path / "kept", durable=True)
+    before = dict(world.books.balances)
+    world.close()
+    for file in (tmp_path / "kept").glob("paper.db*"):
+        file.unlink()
+    revived = await make_world(agent=bare_agent, root=tmp_path / "kept", durable=True)
+    assert (revived.books.state, revived.books.state_actor) == (TradingState.HALTED, "reconcile")
+    assert "BALANCE_DRIFT" in revived.incidents()
+    assert (dict(revived.books.balances), await revived.core.gateway.balances()) == (before, {})
+
+
+async def test_fill_that_was_booked_at_the_venue_alone_is_booked_by_the_next_start(
+    make_world: Make, tmp_path: Path, bare_agent: AgentConfig
+) -> None:
+    world = await make_world({0: BUY}, agent=bare_agent, root=tmp_path / "kept", durable=True)
+    await world.bar("50000")
+    candle = world.core.desk.market.last_candle(BTC)
+    later = replace(candle, ts_ms=candle.close_ms)
+    world.core.gateway.on_instant(Instant(later.close_ms, (later,)))
+    assert world.position() == 0
+    world.close()
+    revived = await make_world(agent=bare_agent, root=tmp_path / "kept", durable=True)
+    assert (revived.position(), revived.books.state) == (1, TradingState.ACTIVE)
+    assert revived.incidents() == []
+
+
 # Protection (R16)
 
 
