@@ -60,6 +60,7 @@ class Journal:
         self._connection: sqlite3.Connection | None = found.connection
         self._anchor = Anchor(paths.anchor)
         self._rows: list[Row] = []
+        self._waiting: list[tuple[int, int, str]] = []
         self._changes = Changes(self._names)
         self._may_mend = False
         self._held: CycleHeld | None = None
@@ -137,6 +138,7 @@ class Journal:
     @property
     def tail_hash(self) -> str:
         """The hash of the last row, 64 hex digits; two journals with equal tails are equal."""
+        self._chain_waiting()
         return self._head.hex()
 
     def record(self, ts_ms: int, *events: Event) -> None:
@@ -193,6 +195,7 @@ class Journal:
 
     def flush(self) -> None:
         """Commit what a batch still holds; nothing to do for a live journal."""
+        self._chain_waiting()
         if self._rows:
             rows, changes = self._rows, self._changes
             self._rows, self._changes = [], Changes(self._names)
@@ -260,10 +263,8 @@ class Journal:
             event = events[0]
             if event is not self._held:
                 self._held, self._held_text = event, codec.encode_held(event.agent, event.items)
-            text = self._held_text
-            self.seq = seq = self.seq + 1
-            self._head = head = chain.link(self._head, seq, ts_ms, 10, text)
-            self._rows.append((seq, ts_ms, 10, text, head[: chain.CHECK_BYTES]))
+            self.seq += 1
+            self._waiting.append((ts_ms, codec.HELD, self._held_text))
             self.books.apply(ts_ms, event)
         else:
             texts = [self._checked(event, events[:place]) for place, event in enumerate(events)]
@@ -273,17 +274,26 @@ class Journal:
             except Exception as error:
                 self.broken = f"an event could not be applied ({error!r})"
                 raise
-        if len(self._rows) >= BATCH_ROWS:
+        if len(self._waiting) >= BATCH_ROWS:
             self.flush()
 
     def _append_one(self, ts_ms: int, event: Event, text: str) -> None:
         seq = self.seq + 1
-        head = chain.link(self._head, seq, ts_ms, event.KIND, text)
-        kept = text if event.KIND == codec.HELD else pack(text)
         self._changes.take(seq, event, self.books.apply(ts_ms, event), self.books)
-        self._rows.append((seq, ts_ms, event.KIND, kept, chain.check(head, kept)))
-        self.seq, self._head = seq, head
+        self._waiting.append((ts_ms, event.KIND, text))
+        self.seq = seq
         self._acted += event.KIND != codec.HELD
+
+    def _chain_waiting(self) -> None:
+        """Hash and pack what waits in one go: done bar by bar, both would each time find the processor's cache cold."""
+        seq, head, rows = self.seq - len(self._waiting), self._head, self._rows
+        for ts_ms, kind, text in self._waiting:
+            seq += 1
+            head = chain.link(head, seq, ts_ms, kind, text)
+            kept = text if kind == codec.HELD else pack(text)
+            rows.append((seq, ts_ms, kind, kept, chain.check(head, kept)))
+        self._head = head
+        self._waiting.clear()
 
     def _checked(self, event: Event, before: tuple[Event, ...]) -> str:
         """Return the text of an event; refuse a fill or order that is there already."""
