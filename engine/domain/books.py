@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from engine.domain.agent import AgentStatus
+from engine.domain.agent import EXTERNAL, AgentStatus
 from engine.domain.events import (
+    Adjusted,
+    AdjustmentKind,
     AgentChanged,
     ApprovalAsked,
     ApprovalClosed,
     BaselineReset,
+    Closing,
     CycleDone,
+    DifferenceClosed,
+    DifferenceFound,
+    DifferenceKind,
     EngineStarted,
     EquityMarked,
     Event,
+    FeePosted,
+    FillCorrected,
     Filled,
     FlattenEnded,
     FlattenStarted,
@@ -30,13 +38,24 @@ from engine.domain.events import (
     StateChanged,
 )
 from engine.domain.instrument import Instrument
-from engine.domain.ledger import Account, Posting, fill_postings, transfer_postings
+from engine.domain.ledger import (
+    Account,
+    Posting,
+    correction_postings,
+    fee_postings,
+    fill_postings,
+    transfer_postings,
+)
 from engine.domain.money import ZERO
 from engine.domain.order import Fill, Order, OrderRole, OrderStatus
 from engine.domain.policy import TradingState
-from engine.domain.portfolio import Position
+from engine.domain.portfolio import STEPS_KEPT, LateMoveError, Move, Position, Trail, move_key
+from engine.domain.valuation import money_assets
 
 DAY_MS = 86_400_000
+FUNDING_KINDS = (AdjustmentKind.FUNDING, AdjustmentKind.INTEREST)
+LASTING = (DifferenceKind.EXTERNAL_ORDER, DifferenceKind.EXTERNAL_POSITION, DifferenceKind.BALANCE_DRIFT)
+"""Differences that an explanation leaves as they are, so that it must be remembered."""
 CLOSED_ORDERS_KEPT = 512
 
 
@@ -60,6 +79,8 @@ class Counters:
     intents: int = 0
     halts: int = 0
     incidents: int = 0
+    transfers: int = 0
+    differences: int = 0
 
 
 @dataclass(slots=True)
@@ -67,7 +88,13 @@ class Books:
     """Balances, positions, orders, approvals and trading state, in memory.
 
     closed_orders keeps the last few hundred, for late fills; older ones are in the store's tables.
-    funded: deposits less withdrawals, in account currency; profit is what equity has beyond it.
+    funded: deposits less withdrawals, in account currency; profit is what equity has beyond it. adjusted, funding:
+    what approved differences, and funding and interest, came to.
+    bases: asset -> the instrument that values it; deposits, adjustments and foreign fees in it change the position of
+    `external` there. trails: how each position came about, steps_kept moves back. moved: what the last event changed.
+    fees_pending: fills whose fee the venue has not named, by instrument and trade id (E36).
+    differences: the open ones by id; explained: those a person accounted for, as long as they stay as they are.
+    blocked: instrument -> why no entry may be sent there: a difference with the venue is open (R14).
     state is HALTED until the journal says otherwise: absence of proof is "off" (R17).
     """
 
@@ -90,6 +117,16 @@ class Books:
     last_certificate: FlattenEnded | None = None
     baseline: Baseline = field(default_factory=Baseline)
     funded: Decimal = ZERO
+    adjusted: Decimal = ZERO
+    funding: Decimal = ZERO
+    bases: dict[str, str] = field(default_factory=dict)
+    trails: dict[tuple[str, str], Trail] = field(default_factory=dict)
+    steps_kept: int = STEPS_KEPT
+    moved: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+    fees_pending: dict[tuple[str, str], Fill] = field(default_factory=dict)
+    differences: dict[str, DifferenceFound] = field(default_factory=dict)
+    explained: dict[tuple[DifferenceKind, str], DifferenceFound] = field(default_factory=dict)
+    blocked: dict[str, str] = field(default_factory=dict)
     count: Counters = field(default_factory=Counters)
     epoch: int = 0
     last_ts_ms: int = 0
@@ -142,6 +179,14 @@ class Books:
         """Return realised profit over all positions, before fees."""
         return sum((p.realized for p in self.positions.values()), ZERO)
 
+    def why_blocked(self, instrument: str) -> str:
+        """Return why nothing may add exposure in an instrument, "" when nothing is in the way."""
+        return self.blocked.get(instrument, "")
+
+    def difference(self, kind: DifferenceKind, subject: str) -> DifferenceFound | None:
+        """Return the open difference of a kind about a subject."""
+        return next((d for d in self.differences.values() if (d.kind, d.subject) == (kind, subject)), None)
+
     # One handler per kind of event, in the order in which a store's life meets them.
 
     def _genesis(self, ts_ms: int, event: Genesis) -> None:
@@ -151,15 +196,40 @@ class Books:
         self.epoch = event.epoch
 
     def _listed(self, ts_ms: int, event: InstrumentListed) -> None:
-        self.instruments[event.instrument.key] = event.instrument
+        self.moved = ()
+        listed = event.instrument
+        self.instruments[listed.key] = listed
+        self._block()
+        if self.genesis is None or listed.base in self.bases:
+            return
+        money = money_assets(self.genesis.account_currency, self.genesis.usd_peg)
+        if listed.quote in money and listed.base not in money:
+            self.bases[listed.base] = listed.key
+            held = self.balances.get(listed.base, ZERO)
+            if held:  # it came before anything could value it
+                self._transfer(ts_ms, EXTERNAL, listed.key, held, ZERO)
 
     def _funds(self, ts_ms: int, event: FundsMoved) -> tuple[Posting, ...]:
+        self.moved = ()
+        if event.asset in self.bases:
+            self._transfer(ts_ms, EXTERNAL, self.bases[event.asset], event.amount, event.value)
         base = self.baseline
         self.funded += event.value
         base.start += event.value
         base.peak += event.value
         base.day_start += event.value
         return self._post(transfer_postings(event.asset, event.amount))
+
+    def _adjusted(self, ts_ms: int, event: Adjusted) -> tuple[Posting, ...]:
+        self.moved = ()
+        if event.instrument:
+            self._transfer(ts_ms, event.agent, event.instrument, event.amount, event.value)
+        if event.kind in FUNDING_KINDS:
+            self.funding += event.value
+        else:
+            self.adjusted += event.value
+        other = Account.FUNDING if event.kind in FUNDING_KINDS else Account.ADJUSTED
+        return self._post(transfer_postings(event.asset, event.amount, other))
 
     def _cycle(self, ts_ms: int, event: CycleDone) -> None:
         self.count.cycles += 1
@@ -200,10 +270,15 @@ class Books:
             self._keep(replace(order, qty=event.qty, updated_ms=ts_ms))
 
     def _filled(self, ts_ms: int, event: Filled) -> tuple[Posting, ...]:
-        fill = event.fill
+        fill, key = event.fill, (event.agent, event.fill.instrument)
+        before = self.position(*key).realized
+        self._move(self._moves(event.agent, fill))
+        if self.positions[key].realized < before:
+            self.last_loss_ms[key] = ts_ms
         self.count.fills += 1
         self._fill_order(ts_ms, fill)
-        self._fill_position(event.agent, fill, ts_ms)
+        if not fill.fee_asset:
+            self.fees_pending[fill.instrument, fill.trade_id] = fill
         return self._post(fill_postings(fill, self.instruments[fill.instrument]))
 
     def _fill_order(self, ts_ms: int, fill: Fill) -> None:
@@ -211,15 +286,60 @@ class Books:
         if order is not None:
             self._keep(order.after_fill(fill, ts_ms))
 
-    def _fill_position(self, agent: str, fill: Fill, ts_ms: int) -> None:
-        key = (agent, fill.instrument)
-        before = self.position(*key)
-        after = before.after_fill(fill.signed_qty, fill.price, ts_ms)
-        if fill.fee and fill.fee_asset == self.instruments[fill.instrument].base:
-            after = after.after_base_fee(fill.fee)
-        if after.realized < before.realized:
-            self.last_loss_ms[key] = ts_ms
-        self.positions[key] = after
+    def _corrected(self, ts_ms: int, event: FillCorrected) -> tuple[Posting, ...]:
+        was, now = event.was, event.now
+        self._change(event.agent, was, now)
+        order = self.order(was.client_order_id)
+        if order is not None:
+            cost = order.filled_cost - was.qty * was.price + now.qty * now.price
+            qty = order.filled_qty - was.qty + now.qty
+            self._keep(replace(order, filled_qty=qty, filled_cost=cost, updated_ms=ts_ms))
+        return self._post(correction_postings(was, now, self.instruments[was.instrument]))
+
+    def _fee(self, ts_ms: int, event: FeePosted) -> tuple[Posting, ...]:
+        fill = event.fill
+        self._change(event.agent, fill, replace(fill, fee=event.fee, fee_asset=event.fee_asset))
+        self.fees_pending.pop((fill.instrument, fill.trade_id), None)
+        return self._post(fee_postings(event.fee_asset, event.fee)) if event.fee else ()
+
+    # Positions are moved in the venue's order, whatever the order of arrival; see domain/portfolio.
+
+    def _moves(self, agent: str, fill: Fill) -> dict[tuple[str, str], Move]:
+        """Return what a fill moves: its own position, and where its fee is in another instrument's base, that too."""
+        listed = self.instruments[fill.instrument]
+        in_base = fill.fee_asset == listed.base
+        key = move_key(fill.ts_ms, fill.trade_id, fill.account)
+        moves = {(agent, listed.key): Move(key, fill.signed_qty, fill.price, fill.fee if in_base else ZERO)}
+        other = self.bases.get(fill.fee_asset)
+        if other is not None and fill.fee and not in_base and fill.fee_asset != listed.quote:
+            key = move_key(fill.ts_ms, fill.trade_id, f"{fill.account} {listed.key}")
+            moves[EXTERNAL, other] = Move(key, ZERO, None, fill.fee)
+        return moves
+
+    def _move(self, moves: dict[tuple[str, str], Move], known: Container[tuple[str, str]] = ()) -> None:
+        """Take moves into their trails, all of them or none; known: which of them replace what was there."""
+        trails: dict[tuple[str, str], Trail] = {}
+        for where, move in moves.items():
+            trail = self.trails.get(where, Trail())
+            take = trail.with_change if where in known else trail.with_move
+            try:
+                trails[where] = take(move, Position(*where), self.steps_kept)
+            except LateMoveError:
+                raise LateMoveError(where) from None
+        for where, trail in trails.items():
+            self.positions[where] = trail.steps[-1].position
+        self.trails.update(trails)
+        self.moved = tuple(trails)
+
+    def _change(self, agent: str, was: Fill, now: Fill) -> None:
+        old, new = self._moves(agent, was), self._moves(agent, now)
+        gone = {where: replace(move, qty=ZERO, fee=ZERO, value=ZERO) for where, move in old.items()}
+        self._move(gone | new, known=old)
+
+    def _transfer(self, ts_ms: int, agent: str, instrument: str, qty: Decimal, value: Decimal) -> None:
+        key = move_key(ts_ms, f"transfer {self.count.transfers + 1}", "")
+        self._move({(agent, instrument): Move(key, qty, None, value=value)})
+        self.count.transfers += 1
 
     def _keep(self, order: Order) -> None:
         if order.status.is_working:
@@ -237,6 +357,29 @@ class Books:
             elif line.account is Account.FEES:
                 self.fees[line.asset] = self.fees.get(line.asset, ZERO) + line.amount
         return postings
+
+    def _found(self, ts_ms: int, event: DifferenceFound) -> None:
+        if event.difference_id not in self.differences:
+            self.count.differences += 1
+            self.count.incidents += 1
+        self.explained.pop((event.kind, event.subject), None)  # what it explained is no longer how things are
+        self.differences[event.difference_id] = event
+        self._block()
+
+    def _closed(self, ts_ms: int, event: DifferenceClosed) -> None:
+        found = self.differences.pop(event.difference_id, None)
+        if found is not None and event.how is Closing.EXPLAINED and found.kind in LASTING:
+            self.explained[found.kind, found.subject] = found
+        elif found is None:
+            kept = {key: each for key, each in self.explained.items() if each.difference_id != event.difference_id}
+            self.explained = kept
+        self._block()
+
+    def _block(self) -> None:
+        self.blocked = {}
+        for found in self.differences.values():
+            for key in (found.instrument,) if found.instrument else self.instruments:
+                self.blocked.setdefault(key, f"{found.difference_id}: {found.detail}")
 
     def _asked(self, ts_ms: int, event: ApprovalAsked) -> None:
         self.approvals[event.approval_id] = event
@@ -289,4 +432,9 @@ _HANDLERS = {
     FlattenStarted: Books._flatten_started,
     FlattenEnded: Books._flatten_ended,
     Incident: Books._incident,
+    Adjusted: Books._adjusted,
+    FillCorrected: Books._corrected,
+    FeePosted: Books._fee,
+    DifferenceFound: Books._found,
+    DifferenceClosed: Books._closed,
 }

@@ -2,11 +2,13 @@
 
 A position at average cost depends on the order of its fills, but fills arrive in any order (R12, E09). So a position is
 the sum of its moves in their own order: the venue's time and trade id, never the order of arrival. The trail keeps the
-position after each move; a move that comes last, as nearly all do, costs one step, a late one the steps after it.
+position after each of the last moves; a move that comes last, as nearly all do, costs one step, a late one the steps
+after it. One that belongs before the trail begins needs the whole trail, which only the journal has.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -78,13 +80,24 @@ class Position:
         return replace(self, qty=self.qty - fee)
 
     def after_transfer(self, qty: Decimal, value: Decimal, ts_ms: int) -> Position:
-        """Return the position after base came (qty > 0) or left that was not traded; its value changes the cost.
+        """Return the position after base came (qty > 0) or left untraded, counted at a value of the same sign.
 
-        >>> Position("a", "x", Decimal(1), Decimal(100)).after_transfer(Decimal(1), Decimal(120), 0).figures
+        What comes adds its value to the cost; what leaves takes its share of the cost along, and the rest is realised.
+        >>> one = Position("a", "x", Decimal(1), Decimal(100))
+        >>> one.after_transfer(Decimal(1), Decimal(120), 0).figures
         ('2', '220', '0')
+        >>> one.after_transfer(Decimal(-1), Decimal(-130), 0).figures
+        ('0', '0', '30')
         """
-        entered = self.entered_ms if self.qty else ts_ms
-        return replace(self, qty=self.qty + qty, cost=self.cost + value, entered_ms=entered)
+        if not self.qty or (self.qty > 0) == (qty > 0):
+            entered = self.entered_ms if self.qty else ts_ms
+            return replace(self, qty=self.qty + qty, cost=self.cost + value, entered_ms=entered)
+        if abs(qty) > abs(self.qty):
+            closing = cost_share(value, -self.qty, qty)
+            closed = self.after_transfer(-self.qty, closing, ts_ms)
+            return closed.after_transfer(qty + self.qty, value - closing, ts_ms)
+        cost_out = cost_share(self.cost, -qty, self.qty)
+        return replace(self, qty=self.qty + qty, cost=self.cost - cost_out, realized=self.realized - value - cost_out)
 
     def _increased(self, signed_qty: Decimal, price: Decimal, ts_ms: int) -> Position:
         entered = self.entered_ms if self.qty else ts_ms
@@ -108,11 +121,19 @@ def move_key(ts_ms: int, trade_id: str, account: str) -> MoveKey:
     return ts_ms, len(trade_id), trade_id, account
 
 
+STEPS_KEPT = 32
+"""So late may a fill be, in fills of its position, before the journal must be read for it."""
+
+
+class LateMoveError(Exception):
+    """A move belongs before all that is kept of its position's trail."""
+
+
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One thing that changed a position: a fill, or with price None a transfer of qty worth value.
+    """One thing that changed a position: a fill, or with price None a transfer of qty worth value, or a fee alone.
 
-    qty: signed, in base. fee: taken in base. value: signed, in quote.
+    qty: signed, in base. fee: taken in base. value: in quote, of the sign of qty.
     """
 
     key: MoveKey
@@ -123,69 +144,76 @@ class Move:
 
     def applied_to(self, position: Position) -> Position:
         """Return a position after this move; one that was busted to nothing changes nothing."""
-        ts_ms = self.key[0]
-        if self.price is None:
-            return position.after_transfer(self.qty, self.value, ts_ms)
-        after = position.after_fill(self.qty, self.price, ts_ms) if self.qty else position
+        ts_ms, after = self.key[0], position
+        if self.qty and self.price is not None:
+            after = position.after_fill(self.qty, self.price, ts_ms)
+        elif self.qty:
+            after = position.after_transfer(self.qty, self.value, ts_ms)
         return after.after_base_fee(self.fee) if self.fee else after
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Trail:
-    """A position's last move in their own order, the position after it, and the trail before it."""
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A move, and the position after it."""
 
     move: Move
     position: Position
-    before: Trail | None
 
 
-def placed(trail: Trail | None, move: Move, start: Position) -> Trail:
-    """Return the trail with one more move in its place. start: the position before any move.
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """A position's last moves in their own order. whole: they are all there ever were, none was left out."""
 
-    >>> key, flat = move_key, Position("a", "x")
-    >>> buy = Move(key(1, "t1", ""), Decimal(1), Decimal(100))
-    >>> sell = Move(key(2, "t2", ""), Decimal(-1), Decimal(110))
-    >>> placed(placed(None, buy, flat), sell, flat).position.figures
-    ('0', '0', '10')
-    >>> placed(placed(None, sell, flat), buy, flat).position.figures
-    ('0', '0', '10')
-    """
-    if trail is None or trail.move.key < move.key:
-        return Trail(move, move.applied_to(start if trail is None else trail.position), trail)
-    return _again(*_split(trail, move.key), (move,), start)
+    steps: tuple[Step, ...] = ()
+    whole: bool = True
 
+    @classmethod
+    def of(cls, moves: Iterable[Move], start: Position) -> Trail:
+        """Return the whole trail that moves in their order make, however long."""
+        steps: list[Step] = []
+        for move in moves:
+            start = move.applied_to(start)
+            steps.append(Step(move, start))
+        return cls(tuple(steps))
 
-def amended(trail: Trail | None, move: Move, start: Position) -> Trail:
-    """Return the trail with the move of the same key replaced; KeyError when there is none.
+    def with_move(self, move: Move, start: Position, keep: int = STEPS_KEPT) -> Trail:
+        """Return the trail with one more move in its place. start: the position before any move.
 
-    A busted or corrected fill was never what the position came from, so what follows it is reckoned again (E14).
-    """
-    before, later = _split(trail, move.key)
-    if not later or later[-1].key != move.key:
-        raise KeyError(move.key)
-    return _again(before, later[:-1], (move,), start)
+        Raises LateMoveError when that place is before what is kept.
 
+        >>> flat = Position("a", "x")
+        >>> buy = Move(move_key(1, "t1", ""), Decimal(1), Decimal(100))
+        >>> sell = Move(move_key(2, "t2", ""), Decimal(-1), Decimal(110))
+        >>> for moves in ((buy, sell), (sell, buy)):
+        ...     Trail().with_move(moves[0], flat).with_move(moves[1], flat).steps[-1].position.figures
+        ('0', '0', '10')
+        ('0', '0', '10')
+        """
+        return self._again(self._place_of(move.key), move, 0, start, keep)
 
-def move_of(trail: Trail | None, key: MoveKey) -> Move:
-    """Return the move of a key as it stands now; KeyError when there is none."""
-    while trail is not None and trail.move.key > key:
-        trail = trail.before
-    if trail is None or trail.move.key != key:
-        raise KeyError(key)
-    return trail.move
+    def with_change(self, move: Move, start: Position, keep: int = STEPS_KEPT) -> Trail:
+        """Return the trail with the move of the same key replaced; KeyError when there never was one.
 
+        A busted or corrected fill was never what the position came from, so what follows it is reckoned again (E14).
+        """
+        at = self._place_of(move.key)
+        if at == len(self.steps) or self.steps[at].move.key != move.key:
+            raise KeyError(str(move.key))
+        return self._again(at, move, 1, start, keep)
 
-def _split(trail: Trail | None, key: MoveKey) -> tuple[Trail | None, list[Move]]:
-    """Return what lies before a key, and the moves from it on, latest first."""
-    later: list[Move] = []
-    while trail is not None and trail.move.key >= key:
-        later.append(trail.move)
-        trail = trail.before
-    return trail, later
+    def _place_of(self, key: MoveKey) -> int:
+        at = len(self.steps)
+        while at and self.steps[at - 1].move.key >= key:
+            at -= 1
+        if at == 0 and not self.whole:
+            raise LateMoveError(key)
+        return at
 
-
-def _again(trail: Trail | None, later: list[Move], first: tuple[Move, ...], start: Position) -> Trail:
-    for move in (*first, *reversed(later)):
-        trail = Trail(move, move.applied_to(start if trail is None else trail.position), trail)
-    assert trail is not None
-    return trail
+    def _again(self, at: int, move: Move, replaced: int, start: Position, keep: int) -> Trail:
+        """Reckon from a place on: the move, then those that were there, the replaced ones left out."""
+        steps = list(self.steps[:at])
+        position = steps[-1].position if steps else start
+        for each in (move, *(step.move for step in self.steps[at + replaced :])):
+            position = each.applied_to(position)
+            steps.append(Step(each, position))
+        return Trail(tuple(steps[-keep:]), self.whole and len(steps) <= keep)

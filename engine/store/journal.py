@@ -8,16 +8,18 @@ from collections.abc import Callable
 from engine.clock import DAY_MS
 from engine.domain.events import Checkpoint, CycleHeld, Event, Filled, Genesis, OrderIntended, Recorded
 from engine.domain.intent import Mode
+from engine.domain.portfolio import LateMoveError
 from engine.errors import StoreError
 from engine.paths import StorePaths
 from engine.store import chain, codec, database
 from engine.store.anchor import Anchor
 from engine.store.freezing import form, freeze
 from engine.store.lock import StoreLock, take_lock
-from engine.store.packing import pack
+from engine.store.packing import pack, unpack
 from engine.store.recovery import Recovered, check_anchor, recover, refuse_batch, refuse_mode
 from engine.store.staging import copied
 from engine.store.tables import Changes, market_name, order_key, write_changes
+from engine.store.trails import apply_event
 
 BATCH_ROWS = 8192
 # When a checkpoint is due: what a start may have to read since the last one. A hold costs it 1 us, other rows 15.
@@ -193,6 +195,19 @@ class Journal:
             "SELECT 1 FROM fills WHERE market = ? AND trade_id = ?", market, trade_id
         )
 
+    def booked(self, venue: str, account: str, instrument: str, trade_id: str) -> Filled | None:
+        """Return a recorded fill as it was booked first, None when there is none."""
+        self.flush()
+        market = self._names.get(market_name(venue, account, instrument))
+        event = self._event_behind("SELECT seq FROM fills WHERE market = ? AND trade_id = ?", market or 0, trade_id)
+        return event if isinstance(event, Filled) else None
+
+    def intent_of(self, client_order_id: str) -> OrderIntended | None:
+        """Return what an order of ours was intended as, however long ago; None for one this journal does not know."""
+        self.flush()
+        event = self._event_behind("SELECT seq FROM orders WHERE id = ?", order_key(client_order_id))
+        return event if isinstance(event, OrderIntended) else None
+
     def flush(self) -> None:
         """Commit what a batch still holds; nothing to do for a live journal."""
         self._chain_waiting()
@@ -241,17 +256,18 @@ class Journal:
         staged, changes = copied(self.books), Changes(self._names)
         rows: list[Row] = []
         seq, head = self.seq, self._head
-        for event, text in zip(events, texts, strict=True):
+        for place, (event, text) in enumerate(zip(events, texts, strict=True)):
             seq += 1
             head = chain.link(head, seq, ts_ms, event.KIND, text)
             kept = text if event.KIND == codec.HELD else pack(text)
             rows.append((seq, ts_ms, event.KIND, kept, chain.check(head, kept)))
-            changes.take(seq, event, staged.apply(ts_ms, event), staged)
+            postings = apply_event(staged, ts_ms, event, self._open(), seq, events[:place])
+            changes.take(seq, event, postings, staged)
         self._write(rows, changes, seq, head)
         self._is_whole = False
         self.seq, self._head = seq, head
-        for event in events:
-            self.books.apply(ts_ms, event)
+        for event_seq, event in enumerate(events, seq - len(events) + 1):
+            apply_event(self.books, ts_ms, event, self._open(), event_seq)
             self._acted += event.KIND != codec.HELD
         self._is_whole = True
         self._mark_anchor(ts_ms)
@@ -279,7 +295,12 @@ class Journal:
 
     def _append_one(self, ts_ms: int, event: Event, text: str) -> None:
         seq = self.seq + 1
-        self._changes.take(seq, event, self.books.apply(ts_ms, event), self.books)
+        try:
+            postings = self.books.apply(ts_ms, event)
+        except LateMoveError:
+            self.flush()
+            postings = apply_event(self.books, ts_ms, event, self._open(), seq)
+        self._changes.take(seq, event, postings, self.books)
         self._waiting.append((ts_ms, event.KIND, text))
         self.seq = seq
         self._acted += event.KIND != codec.HELD
@@ -315,12 +336,22 @@ class Journal:
         return key in self._changes.orders or self._is_there("SELECT 1 FROM orders WHERE id = ?", key)
 
     def _is_there(self, sql: str, *values: str | bytes | int) -> bool:
-        if self._connection is None:
-            raise StoreError(f"{self.paths.store_db} is closed.")
         try:
-            return self._connection.execute(sql, values).fetchone() is not None
+            return self._open().execute(sql, values).fetchone() is not None
         except sqlite3.Error as error:
             raise self._failed(error) from None
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise StoreError(f"{self.paths.store_db} is closed.")
+        return self._connection
+
+    def _event_behind(self, sql: str, *values: str | bytes | int) -> Event | None:
+        try:
+            row = self._open().execute(f"SELECT kind, payload FROM journal WHERE seq = ({sql})", values).fetchone()
+        except sqlite3.Error as error:
+            raise self._failed(error) from None
+        return None if row is None else codec.decode(row[0], unpack(row[1]))
 
     # The transaction itself.
 

@@ -11,12 +11,23 @@ from typing import Any
 
 from engine.clock import iso
 from engine.domain.decision import Disposition
-from engine.domain.events import ApprovalAsked, ApprovalClosed, CycleDone, CycleHeld, Filled, Incident, StateChanged
+from engine.domain.events import (
+    ApprovalAsked,
+    ApprovalClosed,
+    CycleDone,
+    CycleHeld,
+    DifferenceClosed,
+    DifferenceFound,
+    Filled,
+    Incident,
+    StateChanged,
+)
 from engine.store.reader import Question, Row
 from engine.store.rows import (
     Record,
     approval_rows,
     decision_rows,
+    difference_row,
     event_of,
     fill_row,
     incident_rows,
@@ -97,6 +108,13 @@ def approvals(limit: int | None = 100) -> Question[list[Record]]:
     return _listed(_approvals, limit)
 
 
+def differences(limit: int | None = 100, open_only: bool = False) -> Question[list[Record]]:
+    """Ask for differences with the venue, with their latest figures; how None while one is open."""
+    rows, _end = yield from _differences(_FIRST, False)
+    found = [row for row in reversed(rows) if not (open_only and row["how"])]
+    return found if limit is None else found[:limit]
+
+
 # Pages. A page question is told where it begins (the seq before its first row) and which way it goes.
 
 
@@ -172,6 +190,24 @@ def _approvals(at: int, newest: bool) -> Question[Page]:
     return asked, end
 
 
+def _differences(at: int, newest: bool) -> Question[Page]:
+    """Read all of them at once: they are rare, and a later row changes an earlier one."""
+    kinds = f"kind IN ({DifferenceFound.KIND}, {DifferenceClosed.KIND}) AND {RARE}"
+    rows = yield f"SELECT ts_ms, kind, payload FROM journal WHERE {kinds} AND seq > ? ORDER BY seq", (at,)
+    found: dict[str, Record] = {}
+    for ts_ms, kind, kept in rows:
+        event = event_of(kind, kept)
+        if isinstance(event, DifferenceFound):
+            since = found.get(event.difference_id, {}).get("ts")
+            row = difference_row(ts_ms, event)
+            found[event.difference_id] = row | ({"ts": since} if since else {})
+        elif isinstance(event, DifferenceClosed) and event.difference_id in found:
+            said = zip(("closed", "how", "actor", "note"), (iso(ts_ms), event.how.value, event.actor, event.note),
+                       strict=True)  # fmt: skip
+            found[event.difference_id].update(said)
+    return (list(found.values()) if at == _FIRST else []), None
+
+
 PAGES: dict[str, PageOf] = {
     "decisions": lambda at, newest: _events((CycleHeld.KIND, CycleDone.KIND), decision_rows, at, newest),
     "orders": _orders,
@@ -181,5 +217,6 @@ PAGES: dict[str, PageOf] = {
     "states": lambda at, newest: _events((StateChanged.KIND,), state_rows, at, newest),
     "incidents": lambda at, newest: _events((Incident.KIND,), incident_rows, at, newest),
     "approvals": _approvals,
+    "differences": _differences,
 }
 """Table name -> its page question: begin at 0, then at what the page before returned, newest False."""

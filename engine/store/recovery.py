@@ -17,6 +17,7 @@ from engine.store.anchor import read_anchor
 from engine.store.files import secure_directory
 from engine.store.freezing import form, thaw
 from engine.store.packing import unpack
+from engine.store.trails import apply_event
 
 RARE = "kind >= 30 AND kind <> 42"
 """The condition of the index journal_rare, which SQLite uses only where a statement repeats it."""
@@ -83,7 +84,7 @@ def load_books(connection: sqlite3.Connection, end: tuple[int, bytes]) -> Summed
     found = _newest_checkpoint(connection)
     sql = "SELECT seq, ts_ms, kind, payload, hash FROM journal WHERE seq > ? ORDER BY seq"
     for row in connection.execute(sql, (found.seq,)):
-        _add(found, row)
+        _add(found, row, connection)
     if (found.seq, found.head) != end:
         raise StoreError(f"the journal does not end at row {end[0]} with the hash it should have; restore a backup.")
     return found
@@ -105,7 +106,7 @@ def _newest_checkpoint(connection: sqlite3.Connection) -> Summed:
         raise StoreError(f"journal row {seq} is not what was written: {error} Restore a backup.") from None
 
 
-def _add(found: Summed, row: tuple[Any, ...]) -> None:
+def _add(found: Summed, row: tuple[Any, ...], connection: sqlite3.Connection) -> None:
     seq, ts_ms, kind, kept, check = row
     try:
         text = unpack(kept)
@@ -117,7 +118,7 @@ def _add(found: Summed, row: tuple[Any, ...]) -> None:
             found.books.last_ts_ms = ts_ms
         else:
             found.acted += kind != Checkpoint.KIND
-            found.books.apply(ts_ms, codec.decode(kind, text))
+            apply_event(found.books, ts_ms, codec.decode(kind, text), connection, seq)
     except (KeyError, chain.NumberError, UnicodeError, TypeError) as error:
         raise StoreError(f"journal row {seq} cannot be applied: {error!r}; restore a backup.") from None
     found.seq, found.head = seq, head

@@ -9,11 +9,15 @@ from typing import Any
 from engine.clock import iso
 from engine.domain.decision import Direction, Disposition, describe_action
 from engine.domain.events import (
+    Adjusted,
     ApprovalAsked,
     CycleDone,
     CycleHeld,
     CycleItem,
+    DifferenceFound,
     Event,
+    FeePosted,
+    FillCorrected,
     Filled,
     FundsMoved,
     Incident,
@@ -112,11 +116,20 @@ def position_row(agent: str, instrument: str, qty: str, cost: str, realized: str
     }
 
 
+_REASONS = {
+    Filled.KIND: "fill",
+    FundsMoved.KIND: "transfer",
+    Adjusted.KIND: "adjustment",
+    FillCorrected.KIND: "correction",
+    FeePosted.KIND: "late fee",
+}
+
+
 def ledger_rows(
     number: int, ts_ms: int, kind: int, target: int, source: int, asset: str, amount: str
 ) -> Iterator[Record]:
     """Return the two lines of a pair: the amount enters one account and leaves the other."""
-    reason = {Filled.KIND: "fill", FundsMoved.KIND: "transfer"}.get(kind, "")
+    reason = _REASONS.get(kind, "")
     for account, signed in ((target, amount), (source, plain(-Decimal(amount)))):
         yield {
             "ts": iso(ts_ms),
@@ -255,6 +268,25 @@ def state_rows(seq: int, ts_ms: int, event: StateChanged) -> Iterator[Record]:
 def incident_rows(seq: int, ts_ms: int, event: Incident) -> Iterator[Record]:
     """Return the one row of an incident."""
     yield {"ts": iso(ts_ms), "code": event.code, "text": event.text}
+
+
+def difference_row(ts_ms: int, event: DifferenceFound) -> Record:
+    """Return the row of a difference with the venue, open until told how it closed."""
+    return {
+        "ts": iso(ts_ms),
+        "difference_id": event.difference_id,
+        "kind": event.kind.value,
+        "subject": event.subject,
+        "instrument": event.instrument,
+        "asset": event.asset,
+        "ours": plain(event.ours),
+        "venue": plain(event.venue),
+        "detail": event.detail,
+        "closed": None,
+        "how": None,
+        "actor": None,
+        "note": None,
+    }
 
 
 def _text(value: Decimal | None) -> str | None:

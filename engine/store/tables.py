@@ -7,7 +7,18 @@ import sqlite3
 from decimal import Decimal
 
 from engine.domain.books import Books
-from engine.domain.events import Event, Filled, OrderIntended, OrderResized, OrdersUpdated
+from engine.domain.events import (
+    Adjusted,
+    Event,
+    FeePosted,
+    FillCorrected,
+    Filled,
+    FundsMoved,
+    InstrumentListed,
+    OrderIntended,
+    OrderResized,
+    OrdersUpdated,
+)
 from engine.domain.ledger import Account, Posting
 from engine.domain.money import ZERO, plain
 from engine.domain.order import Fill, Order, OrderStatus
@@ -27,10 +38,12 @@ STATUSES = (
     OrderStatus.EXPIRED,
     OrderStatus.NOT_SENT,
 )
-ACCOUNTS = (Account.HOLDINGS, Account.MARKET, Account.FEES, Account.OUTSIDE)
+ACCOUNTS = (Account.HOLDINGS, Account.MARKET, Account.FEES, Account.OUTSIDE, Account.ADJUSTED, Account.FUNDING)
 STATUS_NUMBER = {status: number for number, status in enumerate(STATUSES)}
 ACCOUNT_NUMBER = {account: number for number, account in enumerate(ACCOUNTS)}
 PAIRS_MAX = 8
+MOVERS = (Filled, FillCorrected, FeePosted, FundsMoved, Adjusted, InstrumentListed)
+"""The events that can change positions; the books say which they did."""
 
 OrderKey = bytes | str
 LedgerRow = tuple[int, int, int, int, str]
@@ -83,6 +96,11 @@ class Changes:
             self._moved(seq, event.client_order_id, books, resized=True)  # type: ignore[union-attr]
         elif kind is Filled:
             self._filled(seq, event, books)  # type: ignore[arg-type]
+        elif kind is FillCorrected:
+            self._moved(seq, event.was.client_order_id, books)  # type: ignore[union-attr]
+        if kind in MOVERS:
+            for where in books.moved:
+                self._positioned(where, books)
         if postings:
             self._posted(seq, postings, books)
 
@@ -119,9 +137,11 @@ class Changes:
         fill = event.fill
         self.fills[self.market(fill), fill.trade_id] = (seq, order_key(fill.client_order_id))
         self._moved(seq, fill.client_order_id, books)
-        position = books.positions[event.agent, fill.instrument]
+
+    def _positioned(self, where: tuple[str, str], books: Books) -> None:
+        position = books.positions[where]
         figures = plain(position.qty), plain(position.cost), plain(position.realized)
-        self.positions[event.agent, fill.instrument] = (*figures, position.entered_ms)
+        self.positions[where] = (*figures, position.entered_ms)
 
     def _posted(self, seq: int, postings: tuple[Posting, ...], books: Books) -> None:
         for number, (target, source) in enumerate(entry_pairs(postings)):

@@ -1,8 +1,9 @@
 """The proof: everything beside the journal is computed again from it and compared; the chain is walked row by row.
 
 Checked, in this order for each row: seq without a gap, the hash chain (L6), a strict reading of its event, its fill
-and ledger rows (L3, L4); then all other tables, balances against the ledger (L1), positions against the fills (L2),
-and the anchor. The store is opened for reading only; the first breach ends the proof.
+and ledger rows (L3, L4); then all other tables, balances against the ledger (L1), positions against the fills and
+the account's holdings (L2), profit against money (L9), and the anchor. The store is opened for reading
+only; the first breach ends the proof.
 """
 
 from __future__ import annotations
@@ -15,10 +16,13 @@ from typing import Any, NoReturn
 
 from engine.clock import wall_s
 from engine.domain import events
+from engine.domain.agent import EXTERNAL
 from engine.domain.books import Books
-from engine.domain.events import Event, Filled
+from engine.domain.events import Adjusted, Event, FeePosted, FillCorrected, Filled, FundsMoved
 from engine.domain.ledger import Account
 from engine.domain.money import ZERO, plain
+from engine.domain.order import Fill
+from engine.domain.valuation import money_assets
 from engine.errors import StoreError
 from engine.paths import StorePaths
 from engine.store import chain, codec, database
@@ -27,9 +31,12 @@ from engine.store.freezing import form, freeze
 from engine.store.packing import unpack
 from engine.store.recovery import anchor_problem, tail
 from engine.store.tables import ACCOUNT_NUMBER, Changes, order_id
+from engine.store.trails import apply_event
 
 _FETCH = 4096
 _HOLDINGS = ACCOUNT_NUMBER[Account.HOLDINGS]
+_ROUNDING = Decimal("1e-9")
+"""Sums of amounts with more than 28 digits may differ by less than this; nothing else may."""
 
 
 class Breach(Exception):
@@ -98,6 +105,7 @@ class Proof:
         self.changes = Changes({})
         self.held: dict[int, Decimal] = {}
         self.traded: dict[tuple[str, str], Decimal] = {}
+        self.aside = ZERO
         self.markets: set[tuple[int, str]] = set()
         self.fills: Iterator[tuple[Any, ...]] = iter(())
         self.ledger: Iterator[tuple[Any, ...]] = iter(())
@@ -184,7 +192,7 @@ class Proof:
             event = codec.decode(kind, text)
             if type(event) is events.Checkpoint:
                 self._checkpoint(seq, before, event)
-            postings = self.books.apply(ts_ms, event)
+            postings = apply_event(self.books, ts_ms, event, self.connection, seq)
             self.changes.take(seq, event, postings, self.books)
         except StoreError as error:
             _breach(f"journal row {seq}: {error}")
@@ -192,6 +200,7 @@ class Proof:
             _breach(f"journal row {seq}: it names {error}, which no row before it lists.")
         if type(event) is Filled:
             self._fill(seq, event)
+        self._carry(event)
         if postings:
             self._entry()
 
@@ -210,10 +219,36 @@ class Proof:
         wanted = (seq, market, trade_id, order[0] if order else None)
         if next(self.fills, None) != wanted:
             _breach(f"fills row {seq} is not what journal row {seq} says.")
-        fill, where = event.fill, (event.agent, event.fill.instrument)
-        in_base = fill.fee_asset == self.books.instruments[fill.instrument].base
-        change = fill.signed_qty - (fill.fee if in_base else ZERO)
+
+    def _carry(self, event: Event) -> None:
+        """Add up what positions should be, and what of the money moved nothing here can value."""
+        if isinstance(event, Filled):
+            self._traded(event.agent, event.fill, self._in_base(event.fill))
+        elif isinstance(event, FillCorrected):
+            self._traded(event.agent, event.was, self._in_base(event.now) - self._in_base(event.was))
+        elif isinstance(event, FeePosted):
+            paid = event.fee if event.fee_asset == self.books.instruments[event.fill.instrument].base else ZERO
+            self._traded(event.agent, event.fill, -paid)
+        elif isinstance(event, FundsMoved | Adjusted):
+            if event.asset in self._money():
+                self.aside += event.value - event.amount
+            elif event.asset not in self.books.bases:
+                self.aside += event.value
+            if isinstance(event, Adjusted) and event.instrument:
+                where = (event.agent, event.instrument)
+                self.traded[where] = self.traded.get(where, ZERO) + event.amount
+
+    def _traded(self, agent: str, fill: Fill, change: Decimal) -> None:
+        where = (agent, fill.instrument)
         self.traded[where] = self.traded.get(where, ZERO) + change
+
+    def _in_base(self, fill: Fill) -> Decimal:
+        paid_in_base = fill.fee_asset == self.books.instruments[fill.instrument].base
+        return fill.signed_qty - (fill.fee if paid_in_base else ZERO)
+
+    def _money(self) -> frozenset[str]:
+        genesis = self.books.genesis
+        return money_assets(genesis.account_currency, genesis.usd_peg) if genesis else frozenset()
 
     def _entry(self) -> None:
         for wanted in self.changes.ledger:
@@ -249,8 +284,40 @@ class Proof:
                 _breach(f"balances row {asset} is {held}, but its ledger lines add up to {plain(total)}.")
         for where, figures in self.changes.positions.items():
             total = self.traded.get(where, ZERO)
-            if plain(total) != figures[0]:
+            if where[0] != EXTERNAL and plain(total) != figures[0]:
                 _breach(f"positions row {where} is {figures[0]}, but its fills add up to {plain(total)}.")
+        self._holdings()
+        self._profit()
+
+    def _holdings(self) -> None:
+        """All agents' positions in an asset, `external` included, are what the account holds of it (L2)."""
+        books = self.books
+        quoted = {instrument.quote for instrument in books.instruments.values()}
+        for asset in books.bases.keys() - quoted:
+            total = sum((p.qty for p in books.positions.values() if self._base_of(p.instrument) == asset), ZERO)
+            held = books.balances.get(asset, ZERO)
+            if total != held:
+                _breach(
+                    f"positions rows of {asset} add up to {plain(total)}, but balances row {asset} is {plain(held)}."
+                )
+
+    def _base_of(self, instrument: str) -> str:
+        return self.books.instruments[instrument].base
+
+    def _profit(self) -> None:
+        """Money is what came, plus what was realised, less what is in positions and fees: L9 without its marks."""
+        books, money = self.books, self._money()
+        if any(instrument.quote not in money for instrument in books.instruments.values()):
+            return
+        came = books.funded + books.adjusted + books.funding - self.aside
+        made = sum((p.realized - p.cost for p in books.positions.values()), ZERO)
+        paid = sum((books.fees.get(asset, ZERO) for asset in money), ZERO)
+        held = sum((books.balances.get(asset, ZERO) for asset in money), ZERO)
+        if abs(came + made - paid - held) > _ROUNDING:
+            _breach(
+                f"balances rows of money add up to {plain(held)}, but deposits, profit and fees in positions and "
+                f"ledger rows make {plain(came + made - paid)}."
+            )
 
 
 def _shown(key: Any, name: Any) -> str:

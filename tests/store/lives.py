@@ -8,15 +8,24 @@ from decimal import Decimal
 
 from hypothesis import strategies as st
 
-from engine.domain.agent import AgentStatus
+from engine.domain.agent import EXTERNAL, AgentStatus
 from engine.domain.events import (
+    Adjusted,
+    AdjustmentKind,
     AgentChanged,
     ApprovalAsked,
     ApprovalClosed,
     BaselineReset,
+    Closing,
+    DifferenceClosed,
+    DifferenceFound,
+    DifferenceKind,
     EngineStarted,
     EquityMarked,
     Event,
+    FeePosted,
+    FillCorrected,
+    Filled,
     FlattenEnded,
     FlattenStarted,
     FundsMoved,
@@ -27,7 +36,7 @@ from engine.domain.events import (
     ResidualLine,
     StateChanged,
 )
-from engine.domain.order import OrderRole, OrderStatus, OrderType, Side
+from engine.domain.order import Fill, OrderRole, OrderStatus, OrderType, Side
 from engine.domain.policy import TradingState
 from tests.store.samples import AGENT, HELD, KEY, MINUTE_MS, OPENING, START_MS, decided, filled, intended
 
@@ -46,6 +55,10 @@ WORDS = (
     "state",
     "person",
     "flatten",
+    "differ",
+    "adjust",
+    "correct",
+    "late",
 )
 
 
@@ -56,6 +69,8 @@ class Author:
     now_ms: int = START_MS
     trades: int = 0
     orders: list[OrderIntended] = field(default_factory=list)
+    fills: list[Filled] = field(default_factory=list)
+    feeless: list[Filled] = field(default_factory=list)
     records: Life = field(default_factory=lambda: [(START_MS, OPENING)])
 
     def write(self, word: str, number: int) -> None:
@@ -86,6 +101,10 @@ class Author:
             return (OrderResized(client_order_id=order.client_order_id, qty=qty),)
         if order is not None and word in ("part", "fill"):
             return self.fill(order, price, order.qty / 4 if word == "part" else order.qty, number)
+        if word in ("correct", "late"):
+            return self.change(word, number)
+        if word in ("differ", "adjust"):
+            return self.difference(word, number, price)
         return self.others(word, number, price)
 
     def fill(self, order: OrderIntended, price: Decimal, qty: Decimal, number: int) -> tuple[Event, ...]:
@@ -96,7 +115,65 @@ class Author:
         fill = replace(event.fill, fee=fee, fee_asset=asset)
         if number % 7 == 0:
             fill = replace(fill, client_order_id="not-ours")
-        return (replace(event, fill=fill),)
+        if number % 5 == 0:  # it happened before others that are booked already
+            fill = replace(fill, ts_ms=self.now_ms - MINUTE_MS * (number % 90))
+        if number % 11 == 0:
+            fill = replace(fill, fee=Decimal(0), fee_asset="")
+        done = replace(event, fill=fill)
+        (self.fills if fill.fee_asset else self.feeless).append(done)
+        return (done,)
+
+    def change(self, word: str, number: int) -> tuple[Event, ...]:
+        """Let the venue take a fill back, change it, or name its fee."""
+        if word == "late" and self.feeless:
+            event = self.feeless.pop(number % len(self.feeless))
+            asset = ("BTC", "USDT", "BNB")[number % 3]
+            paid = FeePosted(agent=event.agent, fill=event.fill, fee=Decimal("0.0001"), fee_asset=asset)
+            self.fills.append(replace(event, fill=replace(event.fill, fee=paid.fee, fee_asset=asset)))
+            return (paid,)
+        if word == "correct" and self.fills:
+            event = self.fills.pop(number % len(self.fills))
+            was, now = event.fill, self.corrected(event.fill, number)
+            if now.qty:
+                self.fills.append(replace(event, fill=now))
+            return (FillCorrected(agent=event.agent, was=was, now=now, reason="the venue says so"),)
+        return (HELD,)
+
+    @staticmethod
+    def corrected(was: Fill, number: int) -> Fill:
+        if number % 2:
+            return replace(was, qty=Decimal(0), fee=Decimal(0))
+        return replace(was, price=was.price + 1, fee=Decimal("0.002"), fee_asset="BTC")
+
+    @staticmethod
+    def difference(word: str, number: int, price: Decimal) -> tuple[Event, ...]:
+        name, asset = f"d{number % 9}", ("BTC", "USDT", "EUR")[number % 3]
+        found = DifferenceFound(
+            difference_id=name,
+            kind=DifferenceKind.BALANCE_DRIFT,
+            subject=asset,
+            instrument=KEY if asset == "BTC" else "",
+            asset=asset,
+            ours=price,
+            venue=price + 1,
+            detail="they differ",
+        )
+        closed = DifferenceClosed(difference_id=name, how=list(Closing)[number % 3], actor="trader", note="seen")
+        if word == "differ":
+            return (found, closed) if number % 2 else (found,)
+        amount = Decimal(number % 7 - 3) / 100
+        adjusted = Adjusted(
+            kind=list(AdjustmentKind)[number % 7],
+            asset=asset,
+            amount=amount,
+            value=amount if asset == "USDT" else amount * price,
+            agent=EXTERNAL if asset == "BTC" else "",
+            instrument=KEY if asset == "BTC" else "",
+            difference_id=name,
+            actor="trader",
+            note="",
+        )
+        return (adjusted, closed)
 
     def others(self, word: str, number: int, price: Decimal) -> tuple[Event, ...]:
         if word == "money":

@@ -16,7 +16,11 @@ from engine.domain.decision import Outcome
 from engine.domain.events import (
     ApprovalAsked,
     ApprovalClosed,
+    Closing,
     CycleDone,
+    DifferenceClosed,
+    DifferenceFound,
+    DifferenceKind,
     Incident,
     OrderIntended,
     OrdersUpdated,
@@ -55,6 +59,18 @@ ASKED = ApprovalAsked(
 )
 
 
+DRIFT = DifferenceFound(
+    difference_id="d1",
+    kind=DifferenceKind.BALANCE_DRIFT,
+    subject="USDT",
+    instrument="",
+    asset="USDT",
+    ours=Decimal(1),
+    venue=Decimal(3),
+    detail="the venue holds 3, we 1",
+)
+
+
 def manual_order() -> OrderIntended:
     order = intended(LATER_MS, Decimal(41_900), Decimal("0.5"), Side.BUY)
     return replace(order, cycle_id="trader.manual1", agent="trader", order_type=OrderType.LIMIT)
@@ -80,6 +96,11 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> StorePaths:
     journal.record(LATER_MS + 3, filled(order, LATER_MS + 3, 9001, Decimal(41_900), Decimal("0.2")))
     journal.record(LATER_MS + 4, StateChanged(state=TradingState.HALTED, actor="trader", reason="lunch"))
     journal.record(LATER_MS + 5, Incident(code="E12", text="=1+1"))
+    journal.record(LATER_MS + 6, DRIFT, replace(DRIFT, difference_id="d2", subject="EUR", asset="EUR"))
+    journal.record(LATER_MS + 7, replace(DRIFT, venue=Decimal(2)))
+    journal.record(
+        LATER_MS + 8, DifferenceClosed(difference_id="d2", how=Closing.EXPLAINED, actor="trader", note="savings")
+    )
     journal.close()
     return made
 
@@ -219,6 +240,15 @@ def exported(paths: StorePaths, table: str, form: str) -> tuple[int, str]:
     count = export(reader, table, form, out)
     reader.close()
     return count, out.getvalue()
+
+
+def test_differences_show_their_latest_figures_and_how_they_closed(paths: StorePaths) -> None:
+    explained, open_one = ask(paths, queries.differences())
+    assert (explained["difference_id"], explained["how"], explained["note"]) == ("d2", "EXPLAINED", "savings")
+    assert (open_one["difference_id"], open_one["ts"], open_one["venue"], open_one["how"]) == (
+        "d1", iso(LATER_MS + 6), "2", None,
+    )  # fmt: skip
+    assert ask(paths, queries.differences(open_only=True)) == [open_one]
 
 
 @pytest.mark.parametrize("table", list(queries.PAGES))
