@@ -16,7 +16,7 @@ def _match(venue: SimVenue, act: Act) -> None:
     orders = [o for o in everywhere if o.request.instrument == act.instrument] or everywhere
     if orders:
         order = orders[act.amount % len(orders)]
-        part = order.open_qty * (act.amount + 1) / 100 if act.amount < 40 else order.open_qty
+        part = order.open_qty * (1 + act.amount % 3) / 4 if act.amount < 50 else order.open_qty
         venue.fill(order, part, venue.price_of(order))
 
 

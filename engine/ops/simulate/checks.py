@@ -37,6 +37,7 @@ class Checker:
         self.created: Counter[str] = Counter()
         self.asked: Counter[str] = Counter()
         self._seen: dict[str, OrderStatus] = {}
+        self._halt_said = False
 
     def _hold(self, code: str, holds: bool, text: str) -> None:
         self.asked[code] += 1
@@ -95,6 +96,7 @@ class Checker:
     def after_turn(self, rig: Rig) -> None:
         """Compare books, rows and truth as they stand now."""
         books = rig.books
+        self._halt_said = rig.latch.halted and rig.owed is None
         self._sums(books)
         self._truths(books)
         self._orders(books)
@@ -105,7 +107,7 @@ class Checker:
     def at_start(self, rig: Rig) -> None:
         """Look at a life that just began: what was acknowledged is there, and a halt still holds."""
         self._hold("L6", rig.journal.seq == self.shadow.seq, f"{self.shadow.seq} rows before, {rig.journal.seq} after")
-        if self.shadow.state is TradingState.HALTED:
+        if self._halt_said or self.shadow.state is TradingState.HALTED:
             self._hold("S1", rig.halted, "a halt did not survive the restart")
 
     def _sums(self, books: Books) -> None:
@@ -137,8 +139,10 @@ class Checker:
             self._seen[order_id] = order.status
 
     def _moved(self, order_id: str, status: OrderStatus) -> None:
-        """An end must be true at the venue: nothing is given up that may still fill."""
+        """What we say of an order must be true: nothing is given up that may still fill, nothing made up."""
         truth = self.venue.orders.get(order_id)
+        if status in (S.OPEN, S.PARTIALLY_FILLED):
+            self._hold("O6", truth is not None, f"order {order_id} is {status}, and the venue never had it")
         if not status.is_terminal:
             return
         on_way = any(request.client_order_id == order_id for _at, request in self.venue.on_way)
@@ -188,6 +192,3 @@ class Checker:
 
     def _flat(self, rig: Rig) -> None:
         self._hold("S3", rig.flattening is None, "a flatten never came to its end")
-        for certificate in self.shadow.certificates:
-            honest = not certificate.flat or all(not line.end_qty or line.reason for line in certificate.lines)
-            self._hold("S3", honest, f"{certificate.flatten_id} says flat and holds something")

@@ -13,8 +13,8 @@ class SimulatedCrash(BaseException):
     """The engine's process died here; nothing may catch it."""
 
 
-class Violation(Exception):
-    """An invariant does not hold. code: of the list of invariants, or of the fault that was handled wrongly."""
+class Violation(BaseException):
+    """An invariant does not hold; no code under test may swallow it. code: of the invariant, or of the fault."""
 
     def __init__(self, code: str, text: str) -> None:
         super().__init__(f"{code}: {text}")

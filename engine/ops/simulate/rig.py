@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -11,6 +11,7 @@ from engine.domain.agent import AgentConfig, AgentLimits, Protection
 from engine.domain.books import Books
 from engine.domain.decision import DecisionDraft, Direction
 from engine.domain.events import EngineStarted, Incident, StateChanged
+from engine.domain.intent import Intent
 from engine.domain.money import ONE, round_price
 from engine.domain.policy import AccountLimits, Policy, TradingState
 from engine.domain.valuation import Mark, Valuation
@@ -18,7 +19,7 @@ from engine.errors import QuarterdeckError, StoreError
 from engine.execution.flatten import Flatten
 from engine.execution.latch import SendLatch
 from engine.execution.reconcile import reconcile
-from engine.execution.router import Router
+from engine.execution.router import Prepared, Router
 from engine.ids import cycle_id
 from engine.market.state import MarketState
 from engine.ops.simulate.gateway import GarbledAnswerError, SimGateway
@@ -31,7 +32,7 @@ from engine.store.journal import Journal
 
 POLICY = Policy(
     limits=AccountLimits(
-        open_positions=20, trades_per_day=1000, gross_exposure_frac=Decimal(1), risk_per_trade_frac=Decimal("0.03"),
+        open_positions=20, trades_per_day=1000, gross_exposure_frac=Decimal(9), risk_per_trade_frac=Decimal("0.03"),
         price_collar_frac=Decimal("0.5"),
     )
 )  # fmt: skip
@@ -43,6 +44,8 @@ class Protocol:
     """The parts that a life is made of; a mutant replaces one of them."""
 
     name: str = ""
+    gateway: type[SimGateway] = SimGateway
+    journal: type[Journal] = Journal
     router: type[Router] = Router
     latch: type[SendLatch] = SendLatch
     flatten: type[Flatten] = Flatten
@@ -125,40 +128,48 @@ class Rig:
     # What agents and the trader do.
 
     async def enter(self, act: Act) -> None:
-        """Let an agent buy: at the market, or at a limit for every third amount."""
-        price = self.prices[act.instrument]
+        """Let an agent buy: at a limit, or at the market for every third amount; both instruments for every fourth."""
+        wanted = INSTRUMENTS if act.amount % 4 == 0 else (act.instrument,)
+        await self._decide(act, [self._buy(act, instrument) for instrument in wanted])
+
+    def _buy(self, act: Act, instrument: str) -> DecisionDraft:
+        price = self.prices[instrument]
         limit = round_price(price * (ONE - Decimal(act.amount % 5) / 200), Decimal("0.01"), up=False)
-        await self._decide(
-            act,
-            DecisionDraft(
-                instrument=act.instrument, direction=Direction.BUY, rationale="", confidence=ONE,
-                quantity=Decimal(5 + act.amount % 60), limit_price=limit if act.amount % 3 else None,
-            ),
+        return DecisionDraft(
+            instrument=instrument, direction=Direction.BUY, rationale="", confidence=ONE,
+            quantity=Decimal(5 + act.amount % 60), limit_price=limit if act.amount % 3 else None,
         )  # fmt: skip
 
     async def leave(self, act: Act) -> None:
         """Let an agent sell all it has, or half."""
         held = self.books.position(act.agent, act.instrument).qty
         part = (held / 2).quantize(Decimal("0.001")) if act.amount % 2 else None
-        await self._decide(
-            act,
-            DecisionDraft(
-                instrument=act.instrument, direction=Direction.SELL, rationale="", confidence=ONE, quantity=part,
-            ),
-        )  # fmt: skip
+        draft = DecisionDraft(
+            instrument=act.instrument, direction=Direction.SELL, rationale="", confidence=ONE, quantity=part
+        )
+        await self._decide(act, [draft])
 
-    async def _decide(self, act: Act, draft: DecisionDraft) -> None:
+    async def _decide(self, act: Act, drafts: list[DecisionDraft]) -> None:
+        """Judge, write all that may leave in one record, then send one after the other, as a cycle does."""
         self.mark_prices()
         now_ms = self.clock.now_ms()
         cycle = cycle_id(act.agent, now_ms)
-        decision = f"{cycle}:{act.instrument}"
-        ruling = judge(self.surroundings.gather(CONFIGS[act.agent], draft, decision, now_ms), cycle, decision)
-        if ruling.intent is None:
-            return
-        prepared = self.router.prepare(ruling.intent)
-        self.journal.record(now_ms, *prepared.events)
-        await self.router.send(prepared)
-        self.halt_on_breach()
+        orders: list[Prepared] = []
+        for draft in drafts:
+            order = self._judge(act.agent, cycle, draft, now_ms, [each.intent for each in orders])
+            orders += [order] if order is not None else []
+        if orders:
+            self.journal.record(now_ms, *(event for order in orders for event in order.events))
+        for order in orders:
+            await self.router.send(order)
+            self.halt_on_breach()
+
+    def _judge(
+        self, agent: str, cycle: str, draft: DecisionDraft, now_ms: int, beside: Sequence[Intent]
+    ) -> Prepared | None:
+        decision = f"{cycle}:{draft.instrument}"
+        ruling = judge(self.surroundings.gather(CONFIGS[agent], draft, decision, now_ms, beside), cycle, decision)
+        return None if ruling.intent is None else self.router.prepare(ruling.intent)
 
     async def cancel(self, agent: str | None, protection: bool) -> None:
         """Ask for the cancel of an agent's working orders, or of all."""

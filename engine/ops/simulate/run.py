@@ -24,7 +24,6 @@ from engine.ops.simulate.shadow import Shadow
 from engine.ops.simulate.stage import CASH, SPECS, START_MS, copy_store, market
 from engine.ops.simulate.venue import SimVenue
 from engine.paths import StorePaths
-from engine.store.journal import Journal
 from engine.store.lock import StoreLock, take_lock
 from engine.store.verify import verify
 from engine.store.watched import disk_full, rows_after, watched
@@ -69,7 +68,7 @@ class Run:
         self.clock = ManualClock(START_MS)
         self.venue = SimVenue(self.clock, SPECS, {"USDT": CASH})
         self.faults = FaultBook(schedule.faults)
-        self.shadow = Shadow({spec.key: spec for spec in SPECS})
+        self.shadow = Shadow(self.venue)
         self.checker = Checker(self.venue, self.shadow)
         self.outcome = Outcome(schedule)
         self.tell = tell
@@ -189,12 +188,13 @@ class Run:
         self.outcome.lives += 1
         self._say(f"life {self.outcome.lives} begins")
         self._lock = take_lock(paths, START_MS)
-        gateway = SimGateway(self.venue, self.faults, self._die, self._on_create)
+        gateway = self.protocol.gateway(self.venue, self.faults, self._die, self._on_create)
         gateway.turn = self.outcome.turns
         factory = watched(self._before_sql, self._after_sql)
         self._image = paths
-        journal = Journal.open(paths, publish=self.shadow.take, lock=self._lock, factory=factory)
+        journal = self.protocol.journal.open(paths, publish=self.shadow.take, lock=self._lock, factory=factory)
         self.shadow.take(rows_after(paths, self.shadow.seq))
+        self.shadow.may_resume = False
         self.gateway = gateway
         self.rig = Rig(self.protocol, journal, gateway, self.clock, market(), self.venue.prices)
         self.checker.at_start(self.rig)
@@ -340,8 +340,10 @@ class Run:
             rig.paths.halt_latch.touch()
         elif act.do is Do.RESUME:
             rig.paths.halt_latch.unlink(missing_ok=True)
+            self.shadow.may_resume = True
             with suppress(StoreError):
                 rig.resume()
+            self.shadow.may_resume = False
 
     # hooks
 

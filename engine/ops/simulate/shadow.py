@@ -19,12 +19,14 @@ from engine.domain.events import (
     Recorded,
     StateChanged,
 )
-from engine.domain.instrument import Instrument
 from engine.domain.money import ZERO
 from engine.domain.order import Fill, OrderRole, OrderStatus
 from engine.domain.policy import TradingState
 from engine.ops.simulate.faults import Violation
-from engine.ops.simulate.venue import money_of
+from engine.ops.simulate.venue import SimVenue, money_of
+
+MARKS_DIFFER = Decimal("1.1")
+"""What is dust is judged by the engine's last price, which may be a little behind."""
 
 
 @dataclass(slots=True)
@@ -34,9 +36,10 @@ class Shadow:
     told: each order's last state by the rows alone; covers: its quantity; overfilled: an order that broke it.
     """
 
-    instruments: dict[str, Instrument]
+    venue: SimVenue
     seq: int = 0
     state: TradingState = TradingState.HALTED
+    may_resume: bool = True
     intents: dict[str, OrderIntended] = field(default_factory=dict)
     told: dict[str, OrderStatus] = field(default_factory=dict)
     covers: dict[str, Decimal] = field(default_factory=dict)
@@ -45,7 +48,6 @@ class Shadow:
     balances: dict[str, Decimal] = field(default_factory=dict)
     positions: dict[tuple[str, str], Decimal] = field(default_factory=dict)
     incidents: Counter[str] = field(default_factory=Counter)
-    certificates: list[FlattenEnded] = field(default_factory=list)
     slots: dict[tuple[str, str], str] = field(default_factory=dict)
     overfilled: str = ""
 
@@ -70,13 +72,26 @@ class Shadow:
         elif isinstance(event, OrderResized):
             self.covers[event.client_order_id] = event.qty
         elif isinstance(event, StateChanged):
-            self.state = event.state
+            self._state(event)
         elif isinstance(event, FundsMoved):
             self._add(event.asset, event.amount)
         elif isinstance(event, Incident):
             self.incidents[event.code] += 1
         elif isinstance(event, FlattenEnded):
-            self.certificates.append(event)
+            self._certified(event)
+
+    def _state(self, event: StateChanged) -> None:
+        resumes = self.state is TradingState.HALTED and event.state is not TradingState.HALTED
+        if resumes and not self.may_resume:
+            raise Violation("S1", f"trading went on after a halt, by {event.actor}: {event.reason}")
+        self.state = event.state
+
+    def _certified(self, event: FlattenEnded) -> None:
+        """A certificate that says flat is written while the venue shows zero, or dust (S3)."""
+        for key, instrument in self.venue.instruments.items() if event.flat else ():
+            left = self.venue.balances.get(instrument.base, ZERO)
+            if left >= instrument.qty_step and left * self.venue.prices[key] >= instrument.min_notional * MARKS_DIFFER:
+                raise Violation("S3", f"{event.flatten_id} says flat, and the venue shows {left} {instrument.base}")
 
     def _intended(self, event: OrderIntended) -> None:
         order_id = event.client_order_id
@@ -119,7 +134,7 @@ class Shadow:
             self.overfilled = order_id
 
     def _money(self, agent: str, fill: Fill) -> None:
-        instrument = self.instruments[fill.instrument]
+        instrument = self.venue.instruments[fill.instrument]
         for asset, amount in money_of(fill, instrument):
             self._add(asset, amount)
         in_base = fill.fee if fill.fee_asset == instrument.base else ZERO
