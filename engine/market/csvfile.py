@@ -15,6 +15,8 @@ from engine.errors import UsageError
 
 _BLOCK_BYTES = 1 << 18
 _LINE_BYTES_MAX = 1 << 20
+_RUN_LINES = 64
+"""Lines handed out at a time: a short recording is one block, and its progress must not be one step."""
 _GZIP_MAGIC = b"\x1f\x8b"
 _DAMAGE = (OSError, EOFError, zlib.error)
 
@@ -31,6 +33,7 @@ class CsvFile:
     def __init__(self, path: Path) -> None:
         self.path, self.name = path, path.name
         self._bytes_read = 0
+        self._bytes_used = 0.0
 
     @cached_property
     def sha256(self) -> str:
@@ -40,8 +43,8 @@ class CsvFile:
 
     @property
     def progress(self) -> float:
-        """How much of the file the latest reading has taken in, 0 to 1."""
-        return min(1.0, self._bytes_read / max(1, self._size))
+        """How much of the file the latest reading has handed out, 0 to 1; 1 only at its end."""
+        return min(1.0, self._bytes_used / max(1, self._size))
 
     @cached_property
     def _size(self) -> int:
@@ -67,15 +70,18 @@ class CsvFile:
 
         Rows are numbered as an editor does, the header being 1. Raises UsageError when the file is damaged.
         """
-        row = 2
+        row, before, self._bytes_used = 2, 0, 0.0
         blocks = self._blocks()
         next(blocks, None)
         for block in blocks:
             ordinary = not block.translate(None, _ORDINARY) and _TOO_MANY_DIGITS not in block.translate(_ZEROED)
             lines = block.decode("utf-8", "replace").replace("\r", "").split("\n")
             lines.pop()  # what follows the last line break
-            yield row, lines, ordinary
-            row += len(lines)
+            for start in range(0, len(lines), _RUN_LINES):
+                self._bytes_used = before + (self._bytes_read - before) * start / len(lines)
+                yield row + start, lines[start : start + _RUN_LINES], ordinary
+            row, before = row + len(lines), self._bytes_read
+        self._bytes_used = self._size
 
     def _open(self) -> BufferedReader:
         try:

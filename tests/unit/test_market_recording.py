@@ -297,6 +297,17 @@ def test_the_hash_is_of_the_files_bytes_and_progress_ends_at_one(tmp_path: Path)
     assert recording.progress == 0
     assert len(list(recording.candles(SOURCE, FeedSummary()))) == 2
     assert recording.progress == 1
+
+
+def test_a_short_recording_is_not_at_its_end_from_the_start(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    rows = "".join(f"{T0 + minute * 60_000},10,12,9,10,5\n" for minute in range(1000))
+    path.write_text("timestamp,open,high,low,close,volume\n" + rows)
+    recording = Recording(path, "X")
+    shown = [recording.progress for _ in recording.candles(SOURCE, FeedSummary())]
+    assert shown[0] < 0.01
+    assert 0.4 < shown[500] < 0.6
+    assert shown[-1] < 1 == recording.progress
     assert recording.sha256 == __import__("hashlib").sha256(path.read_bytes()).hexdigest()
 
 
