@@ -68,6 +68,8 @@ class Core:
         self._peak_step = 1 + policy.kill.drawdown_frac / 10
         self._plot_step_ms = MINUTE_MS
         self._hour = -1
+        self._sure: Decimal | None = None
+        self._ended = False
         self._two = TwoSample()
         self._naked_since: dict[tuple[str, str], int] = {}
         self._orders_seen = (0, 0, 0)
@@ -111,7 +113,7 @@ class Core:
             await self._book_fills()
         for candle in instant.candles:
             valuation.mark(candle.instrument, market.on_candle(candle))
-        self.data_ms = instant.ts_ms
+        self.data_ms, self._ended = instant.ts_ms, False
         if instant.warm:
             return
         await self._watch(instant.ts_ms, confirmed=True)
@@ -161,6 +163,8 @@ class Core:
         self.flatten = self._new_flatten(actor)
         await self.flatten.begin()
         await self._step_flatten()
+        if self._ended:
+            await self.end_of_data()
         return True
 
     def _new_flatten(self, actor: str) -> Flatten:
@@ -199,6 +203,7 @@ class Core:
 
     async def end_of_data(self) -> None:
         """Settle what needs a further price that will not come: a flatten under way names its residual."""
+        self._ended = True
         if self.flatten is not None:
             await self.flatten.give_up("the recording ended before the next tradable price")
             self.flatten = None
@@ -208,7 +213,7 @@ class Core:
         if mark is None:
             return
         self.desk.surroundings.valuation.mark(quote.instrument, mark)
-        self.data_ms = quote.received_ms
+        self.data_ms, self._ended = quote.received_ms, False
         self.gateway.on_quote(quote)
         await self._book_fills()
         await self._watch(self.desk.clock.now_ms(), confirmed=False, instrument=quote.instrument)
@@ -278,7 +283,7 @@ class Core:
         base = self.books.baseline
         try:
             equity = self.desk.surroundings.equity()
-            self._keep_baselines(now_ms, equity)
+            self._keep_baselines(now_ms, equity, confirmed)
             trip = self.kill.evaluate(equity, base.start, self.peak, base.day_start)
         except Exception as error:
             await self.halt("kill-switch", f"the kill switch failed: {error!r}")
@@ -286,24 +291,31 @@ class Core:
         if self._two.confirm(trip, confirmed, instrument) and trip is not None:
             await self._trip(trip)
 
-    def _keep_baselines(self, now_ms: int, equity: Decimal | None) -> None:
-        """Move peak and day; journal them hourly, at a new day, and when the peak rose by a tenth of the limit."""
+    def _keep_baselines(self, now_ms: int, equity: Decimal | None, confirmed: bool) -> None:
+        """Move peak and day; journal them hourly, at a new day, and when the peak rose by a tenth of the limit.
+
+        They come from closed candles alone: one odd quote must not leave a peak that was never there (R39).
+        """
         self.equity = equity
         if equity is None:
             return
         self._plot(now_ms, equity)
-        base = self.books.baseline
-        if equity > self.peak:
-            self._peak_is(equity)
-        elif equity < self._low:
-            self._low = equity
-            self.max_drawdown_frac = max(self.max_drawdown_frac, (self.peak - equity) / self.peak)
+        base, day = self.books.baseline, now_ms // DAY_MS
+        if confirmed:
+            self._sure = equity
+        elif self._sure is None or day == base.day:
+            return
+        sure = self._sure
+        if sure > self.peak:
+            self._peak_is(sure)
+        elif sure < self._low:
+            self._low = sure
+            self.max_drawdown_frac = max(self.max_drawdown_frac, (self.peak - sure) / self.peak)
         hour = now_ms // HOUR_MS
         if hour == self._hour and (self.peak is base.peak or self.peak <= base.peak * self._peak_step):
             return
         self._hour = hour
-        day = now_ms // DAY_MS
-        day_start = equity if day != base.day else base.day_start
+        day_start = sure if day != base.day else base.day_start
         self.journal.record(now_ms, EquityMarked(equity=equity, peak=self.peak, day=day, day_start=day_start))
 
     def _peak_is(self, equity: Decimal) -> None:

@@ -162,6 +162,30 @@ async def test_one_spike_does_not_trip_and_the_second_sample_does(make_world: Ma
     assert world.position() == 0
 
 
+@pytest.mark.fault("E28")
+async def test_one_spike_upwards_leaves_no_peak_to_fall_from(make_world: Make, bare_agent: AgentConfig) -> None:
+    limits = KillLimits(gain_frac=Decimal(9), loss_frac=FAR, drawdown_frac=Decimal("0.05"), daily_loss_frac=FAR)
+    world = await holding(make_world, bare_agent, limits)
+    await world.quote("60000")
+    for _ in range(3):
+        await world.quote("50000")
+    await world.bar("50000")
+    assert (world.books.state, world.core.peak) == (TradingState.ACTIVE, 100_000)
+    await world.bar("52000")
+    await world.bar("46000")
+    assert world.books.state_reason.startswith("kill switch: drawdown ")
+
+
+async def test_day_begins_at_the_last_close_even_when_a_quote_comes_first(
+    make_world: Make, bare_agent: AgentConfig
+) -> None:
+    world = await holding(make_world, bare_agent)
+    await world.bar("51000")
+    closed = world.core.equity
+    await world.quote("55000", after_ms=86_400_000)
+    assert (world.books.baseline.day_start, world.books.baseline.day) == (closed, world.clock.now_ms() // 86_400_000)
+
+
 async def test_trip_after_a_manual_halt_still_flattens_and_only_once(make_world: Make, bare_agent: AgentConfig) -> None:
     world = await holding(make_world, bare_agent)
     await world.handlers.handle(api.Halt())
@@ -272,6 +296,17 @@ async def test_flatten_cancels_an_entry_that_waits_before_it_certifies(make_worl
     assert (world.books.last_certificate.flat, world.books.orders) == (True, {})
     await world.bar("47000")
     assert world.position("trader") == 0
+
+
+async def test_flatten_after_the_last_price_names_what_is_left_and_lets_a_person_resume(
+    make_world: Make, bare_agent: AgentConfig
+) -> None:
+    world = await holding(make_world, bare_agent)
+    await world.core.end_of_data()
+    reply = await world.handlers.handle(api.Flatten())
+    assert (reply.ok, world.books.last_certificate.flat) == (False, False)
+    assert [line.end_qty for line in world.books.last_certificate.lines] == [1]
+    assert (await world.handlers.handle(api.Resume(reason="nothing more will come"))).ok
 
 
 async def test_flatten_taken_up_after_a_restart_sends_a_further_round_under_a_new_id(
