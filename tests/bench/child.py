@@ -28,6 +28,18 @@ def run_child(module: str, *args: str | Path) -> Result:
     return {**json.loads(done.stdout.splitlines()[-1]), "process_s": took_s}
 
 
+class Watch:
+    """Times one run in this process: by the clock, and by what the processor did for it."""
+
+    def __init__(self) -> None:
+        self._began_s, self._began_cpu_s = time.perf_counter(), time.process_time()
+
+    @property
+    def result(self) -> Result:
+        """Seconds since the start, as the results name them."""
+        return {"run_s": time.perf_counter() - self._began_s, "cpu_s": time.process_time() - self._began_cpu_s}
+
+
 def report_child(measure: Callable[[], Result]) -> None:
     """In the child: measure, and print the result with this process's peak memory as one line of JSON."""
     try:

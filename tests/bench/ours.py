@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.bench.child import Result, report_child
+from tests.bench.child import Result, Watch, report_child
 
 
 def replayed(file: Path, agent: Path, store: Path) -> Result:
@@ -17,7 +17,7 @@ def replayed(file: Path, agent: Path, store: Path) -> Result:
     began = time.perf_counter()
     from engine.runtime.replay import ReplayOptions, replay
 
-    imported = time.perf_counter()
+    import_s, watch = time.perf_counter() - began, Watch()
     folder = agent.parent.parent
     summary = replay(
         ReplayOptions(
@@ -25,9 +25,9 @@ def replayed(file: Path, agent: Path, store: Path) -> Result:
         )
     )
     return {
+        **watch.result,
+        "import_s": import_s,
         "bars": summary["bars"],
-        "run_s": time.perf_counter() - imported,
-        "import_s": imported - began,
         "fills": summary["fills"],
         "equity_end": float(summary["equity_end"]),
         "journal_rows": summary["journal_rows"],

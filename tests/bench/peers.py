@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from tests.bench.child import Result, report_child
+from tests.bench.child import Result, Watch, report_child
 from tests.bench.settings import CASH, FAST, SLOW, UNITS
 
 
@@ -62,15 +62,14 @@ def backtesting(path: Path) -> Result:
     """Time backtesting.py from the file to the final equity."""
     began = time.perf_counter()
     package = import_module("backtesting")
-    imported = time.perf_counter()
+    import_s, watch = time.perf_counter() - began, Watch()
     frame = read_frame(path)
     stats, still_open = run_backtesting(frame)
-    took_s = time.perf_counter() - imported
     return {
+        **watch.result,
+        "import_s": import_s,
         "version": package.__version__,
         "bars": len(frame),
-        "run_s": took_s,
-        "import_s": imported - began,
         "fills": 2 * len(stats["_trades"]) + len(still_open),
         "equity_end": float(stats["Equity Final [$]"]),
     }
@@ -80,8 +79,7 @@ def backtrader(path: Path) -> Result:
     """Time backtrader from the file to the final equity, without the observers it adds by itself."""
     began = time.perf_counter()
     bt, _pandas = import_module("backtrader"), import_module("pandas")
-    imported = time.perf_counter()
-    fills = 0
+    import_s, watch, fills = time.perf_counter() - began, Watch(), 0
 
     class Cross(bt.Strategy):
         def __init__(self) -> None:
@@ -109,10 +107,10 @@ def backtrader(path: Path) -> Result:
     cerebro.addstrategy(Cross)
     cerebro.run()
     return {
+        **watch.result,
+        "import_s": import_s,
         "version": bt.__version__,
         "bars": len(frame),
-        "run_s": time.perf_counter() - imported,
-        "import_s": imported - began,
         "fills": fills,
         "equity_end": cerebro.broker.getvalue(),
     }
