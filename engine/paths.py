@@ -39,6 +39,21 @@ class StorePaths:
         return self.root / "HALT"
 
     @property
+    def backups(self) -> Path:
+        """Proven copies, one directory each."""
+        return self.root / "backups"
+
+    @property
+    def restoring(self) -> Path:
+        """A backup on its way into the store's place; while it is here, a restore was cut off."""
+        return self.root / "restoring"
+
+    @property
+    def emergency(self) -> Path:
+        """What a flatten sent while the database could not be written."""
+        return self.root / "emergency"
+
+    @property
     def socket(self) -> Path:
         """The control socket of the engine that holds the lock."""
         return self.root / "control.sock"

@@ -17,7 +17,7 @@ from engine.errors import StoreError, UsageError
 from engine.paths import StorePaths
 from engine.store.files import open_private
 
-SCHEMA = 1
+SCHEMA = 2
 BUSY_MS = 2000
 
 # journal_rare: what people list by kind; not cycles, orders and fills, nor marks of equity, which are many.
@@ -28,7 +28,14 @@ BUSY_MS = 2000
 # fills: unique on market and trade id (R12, L4). order_seq: the order's first row, NULL for an order not ours.
 # ledger: one balanced pair of lines a row (R13, L3): amount leaves account source and enters account target.
 #   id is 8 * seq + number of the pair.
-DDL = """
+# The indexes are for lists of the newest rows, which must not take longer as history grows.
+INDEXES = """
+CREATE INDEX journal_done ON journal (kind) WHERE kind = 11;
+CREATE UNIQUE INDEX fills_seq ON fills (seq);
+CREATE UNIQUE INDEX orders_seq ON orders (seq);
+CREATE INDEX orders_open ON orders (seq) WHERE status < 6;
+"""
+DDL = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE journal (
     seq INTEGER PRIMARY KEY, ts_ms INTEGER NOT NULL, kind INTEGER NOT NULL, payload ANY NOT NULL, hash BLOB NOT NULL
@@ -52,7 +59,11 @@ CREATE TABLE positions (
     entered_ms INTEGER NOT NULL, PRIMARY KEY (agent, instrument)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE balances (asset TEXT PRIMARY KEY, held TEXT NOT NULL, fees TEXT NOT NULL) STRICT, WITHOUT ROWID;
-"""
+{INDEXES}"""
+
+
+class DamagedError(StoreError):
+    """A store is not what was written; what to do about it is said by whoever opens it."""
 
 
 def exists(paths: StorePaths) -> bool:
@@ -116,9 +127,9 @@ def schema_of(connection: sqlite3.Connection, path: Path) -> int:
     try:
         row = connection.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
     except DAMAGED as error:
-        raise StoreError(f"{path} is no store ({error}); restore a backup or name another --store.") from None
+        raise DamagedError(f"{path} is no store ({error}).") from None
     if row is None or type(row[0]) is not int:
-        raise StoreError(f"{path} names no schema; restore a backup.")
+        raise DamagedError(f"{path} names no schema.")
     if row[0] > SCHEMA:
         raise StoreError(f"{path} has schema {row[0]} and this quarterdeck knows {SCHEMA}; install a newer one.")
     return row[0]

@@ -16,7 +16,7 @@ from engine.store.anchor import Anchor
 from engine.store.freezing import form, freeze
 from engine.store.lock import StoreLock, take_lock
 from engine.store.packing import pack, unpack
-from engine.store.recovery import Recovered, check_anchor, recover, refuse_batch, refuse_mode
+from engine.store.recovery import Recovered, check_anchor, recover, refuse_batch, refuse_lost, refuse_mode
 from engine.store.staging import copied
 from engine.store.tables import Changes, market_name, order_key, write_changes
 from engine.store.trails import apply_event
@@ -93,6 +93,7 @@ class Journal:
         try:
             if database.exists(paths):
                 raise StoreError(f"{paths.root} holds a store already; open it, or name another --store.")
+            refuse_lost(paths)
             paths.anchor.unlink(missing_ok=True)
             database.create_tables(paths.store_db)
             journal = cls(paths, held, recover(paths, batch=batch), batch=batch, publish=publish)

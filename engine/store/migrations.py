@@ -1,11 +1,11 @@
 """Older schemas brought up to date: numbered steps, never edited once released (P29).
 
-The step to schema n is named n. sqlite-utils runs each in one transaction and keeps which ran.
+The step to schema n is named n; sqlite-utils keeps which ran.
 """
 
 from __future__ import annotations
 
-import os
+import shutil
 import sqlite3
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,51 +14,60 @@ from sqlite_utils import Database, Migrations
 
 from engine.errors import StoreError
 from engine.paths import StorePaths
+from engine.store import backups, database
+from engine.store.copies import free_name
 from engine.store.database import SCHEMA
-from engine.store.files import open_private, secure_directory
+from engine.store.verify import verify
 
 Step = Callable[[Database], None]
 
-STEPS: Mapping[int, Step] = {}
+
+def _index_lists(db: Database) -> None:
+    """To schema 2: lists of the newest fills, orders and decisions by index."""
+    db.execute("CREATE INDEX journal_done ON journal (kind) WHERE kind = 11")
+    db.execute("CREATE UNIQUE INDEX fills_seq ON fills (seq)")
+    db.execute("CREATE UNIQUE INDEX orders_seq ON orders (seq)")
+    db.execute("CREATE INDEX orders_open ON orders (seq) WHERE status < 6")
+
+
+STEPS: Mapping[int, Step] = {2: _index_lists}
 
 
 def upgrade(paths: StorePaths, schema: int, *, to: int = SCHEMA, steps: Mapping[int, Step] = STEPS) -> Path:
     """Bring a store from one schema to another; return where its backup is. The caller has the lock.
 
-    Raises StoreError when a step fails; the store is then as it was.
+    All steps run on a copy, which takes the store's place when it has been proven. Raises StoreError when a step
+    fails or the copy is not sound; the store is then as it was.
     """
-    backup = back_up(paths, f"schema-{schema}")
-    migrations = Migrations("quarterdeck")
-    for number in range(schema + 1, to + 1):
-        migrations(name=f"{number:04d}")(_numbered(number, steps))
-    connection = sqlite3.connect(paths.store_db)
+    backup = backups.copy_store(paths, free_name(paths, f"schema-{schema}"))
+    workplace = StorePaths(paths.root / "migrating")
+    shutil.rmtree(workplace.root, ignore_errors=True)
     try:
-        migrations.apply(Database(connection))
-    except Exception as error:
+        backups.copy_store(paths, workplace.root)
+        _apply(workplace.store_db, schema, to, steps)
+        if to == SCHEMA and (breach := verify(workplace).first_breach):
+            raise StoreError(breach)
+        database.close_writer(sqlite3.connect(paths.store_db))  # takes its -wal in, which must not meet the new file
+        backups.move_in(workplace.store_db, paths.store_db)
+    except (sqlite3.Error, StoreError, OSError, ValueError) as error:
         raise StoreError(
-            f"{paths.store_db} could not be brought from schema {schema} to {to}: {error}; it is as it was, "
+            f"{paths.store_db} could not be brought from schema {schema} to {to}: {error} It is as it was, "
             f"and {backup} is a copy of it."
         ) from None
     finally:
-        connection.close()
+        shutil.rmtree(workplace.root, ignore_errors=True)
     return backup
 
 
-def back_up(paths: StorePaths, label: str) -> Path:
-    """Copy the database with SQLite's own backup into backups/, and return where it is; older copies are kept."""
-    folder = paths.root / "backups"
-    secure_directory(folder)
-    number = 1
-    while (target := folder / f"store-{label}-{number}.db").exists():
-        number += 1
-    os.close(open_private(target))
-    source, copy = sqlite3.connect(paths.store_db), sqlite3.connect(target)
+def _apply(path: Path, schema: int, to: int, steps: Mapping[int, Step]) -> None:
+    migrations = Migrations("quarterdeck")
+    for number in range(schema + 1, to + 1):
+        migrations(name=f"{number:04d}")(_numbered(number, steps))
+    connection = sqlite3.connect(path)
     try:
-        source.backup(copy)
+        migrations.apply(Database(connection))
     finally:
-        copy.close()
-        source.close()
-    return target
+        connection.close()
 
 
 def _numbered(number: int, steps: Mapping[int, Step]) -> Step:

@@ -36,7 +36,6 @@ from engine.store.rows import (
     position_row,
     state_rows,
 )
-from engine.store.tables import STATUSES
 
 PAGE_ROWS = 500
 RARE = "kind >= 30 AND kind <> 42"
@@ -46,7 +45,8 @@ Page = tuple[list[Record], int | None]
 PageOf = Callable[[int, bool], Question[Page]]
 
 _ACTED = (Disposition.ACTED, Disposition.AWAITING_APPROVAL)
-_WORKING = tuple(number for number, status in enumerate(STATUSES) if status.is_working)
+_CLOSED_FROM = 6
+"""Statuses from this number on are terminal; the index orders_open is used only where a statement repeats it."""
 _FIRST, _LAST = 0, 2**62
 
 
@@ -140,7 +140,8 @@ def _page(records: Iterable[Record], rows: list[Row]) -> Page:
 def _events(
     kinds: tuple[int, ...], shape: Callable[[int, int, Any], Iterable[Record]], at: int, newest: bool
 ) -> Question[Page]:
-    sql = f"SELECT j.seq, j.ts_ms, j.kind, j.payload FROM journal j WHERE j.kind IN ({','.join(map(str, kinds))})"
+    sql = "SELECT j.seq, j.ts_ms, j.kind, j.payload FROM journal j WHERE j.kind "
+    sql += f"IN ({','.join(map(str, kinds))})" if len(kinds) > 1 else f"= {min(kinds)}"
     if min(kinds) >= ApprovalAsked.KIND:
         sql += f" AND {RARE}"
     rows = yield from _paged(sql, (), at, newest)
@@ -158,7 +159,7 @@ def _orders(at: int, newest: bool, open_only: bool = False) -> Question[Page]:
     sql = """SELECT o.seq, o.id, o.status, o.filled_qty, o.filled_cost, o.resized, j.ts_ms, j.payload,
              l.ts_ms, l.kind, l.payload FROM orders o JOIN journal j ON j.seq = o.seq
              JOIN journal l ON l.seq = o.last_seq WHERE """
-    sql += f"o.status IN ({','.join(map(str, _WORKING))})" if open_only else "1"
+    sql += f"o.status < {_CLOSED_FROM}" if open_only else "1"
     rows = yield from _paged(sql, (), at, newest, "o.seq")
     return _page(map(order_row, rows), rows)
 

@@ -14,6 +14,8 @@ from engine.errors import RefusedError, StoreError, UsageError
 from engine.paths import StorePaths
 from engine.store import chain, codec, database
 from engine.store.anchor import read_anchor
+from engine.store.copies import advice
+from engine.store.database import DamagedError
 from engine.store.files import secure_directory
 from engine.store.freezing import form, thaw
 from engine.store.packing import unpack
@@ -55,9 +57,36 @@ class Summed:
 def recover(paths: StorePaths, *, batch: bool, factory: type[sqlite3.Connection] = sqlite3.Connection) -> Recovered:
     """Open the writing connection, start a new epoch and add up what the journal holds. The caller has the lock."""
     if not database.exists(paths):
+        refuse_lost(paths)
         raise UsageError(f"there is no store at {paths.root}; start quarterdeck once, or name one with --store.")
     secure_directory(paths.root)
-    database.migrate(paths)
+    try:
+        database.migrate(paths)
+        return _recovered(paths, batch, factory)
+    except DamagedError as error:
+        raise unusable(paths, str(error)) from None
+    except database.DAMAGED as error:
+        raise unusable(paths, f"{paths.store_db} cannot be opened: {error}.") from None
+
+
+def unusable(paths: StorePaths, problem: str) -> StoreError:
+    """Return the error for a store nothing may trade on: what is wrong, and the backup to go back to (P28)."""
+    return DamagedError(f"{problem.rstrip('.')}; nothing trades on it: {advice(paths)}.")
+
+
+def refuse_lost(paths: StorePaths) -> None:
+    """Raise StoreError where a store was and its database is gone, so that no new one is begun in its place (P31)."""
+    if paths.restoring.exists():
+        raise unusable(paths, f"a restore into {paths.root} was cut off")
+    try:
+        anchor = read_anchor(paths.anchor)
+    except StoreError:
+        anchor = None
+    if anchor is not None and anchor[0] > 0 and not database.exists(paths):
+        raise unusable(paths, f"{paths.store_db} is gone, and its anchor says that it had {anchor[0]} rows")
+
+
+def _recovered(paths: StorePaths, batch: bool, factory: type[sqlite3.Connection]) -> Recovered:
     connection = database.connect_writer(paths.store_db, batch=batch, factory=factory)
     try:
         database.schema_of(connection, paths.store_db)
@@ -66,9 +95,6 @@ def recover(paths: StorePaths, *, batch: bool, factory: type[sqlite3.Connection]
         _check_tail(connection, paths, seq, head)
         names = {name: number for number, name in connection.execute("SELECT id, name FROM names")}
         return Recovered(connection, seq, head, epoch, names, load_books(connection, (seq, head)))
-    except database.DAMAGED as error:
-        connection.close()
-        raise StoreError(f"{paths.store_db} cannot be opened: {error}; restore a backup.") from None
     except BaseException:
         connection.close()
         raise
@@ -86,7 +112,7 @@ def load_books(connection: sqlite3.Connection, end: tuple[int, bytes]) -> Summed
     for row in connection.execute(sql, (found.seq,)):
         _add(found, row, connection)
     if (found.seq, found.head) != end:
-        raise StoreError(f"the journal does not end at row {end[0]} with the hash it should have; restore a backup.")
+        raise DamagedError(f"the journal does not end at row {end[0]} with the hash that meta has.")
     return found
 
 
@@ -103,7 +129,7 @@ def _newest_checkpoint(connection: sqlite3.Connection) -> Summed:
             return Summed(Books(), 0, chain.GENESIS)
         return Summed(thaw(event.state), seq - 1, bytes.fromhex(event.head))
     except (StoreError, ValueError) as error:
-        raise StoreError(f"journal row {seq} is not what was written: {error} Restore a backup.") from None
+        raise DamagedError(f"journal row {seq} is not what was written: {error}") from None
 
 
 def _add(found: Summed, row: tuple[Any, ...], connection: sqlite3.Connection) -> None:
@@ -112,15 +138,17 @@ def _add(found: Summed, row: tuple[Any, ...], connection: sqlite3.Connection) ->
         text = unpack(kept)
         head = chain.link(found.head, seq, ts_ms, kind, text)
         if seq != found.seq + 1 or check != chain.check(head, kept):
-            raise StoreError(f"journal row {seq} is not what was written: the hash chain breaks there.")
+            raise DamagedError(f"journal row {seq} is not what was written: the hash chain breaks there.")
         found.rows += 1
         if kind == codec.HELD:
             found.books.last_ts_ms = ts_ms
         else:
             found.acted += kind != Checkpoint.KIND
             apply_event(found.books, ts_ms, codec.decode(kind, text), connection, seq)
-    except (KeyError, chain.NumberError, UnicodeError, TypeError) as error:
-        raise StoreError(f"journal row {seq} cannot be applied: {error!r}; restore a backup.") from None
+    except DamagedError:
+        raise
+    except (StoreError, KeyError, chain.NumberError, UnicodeError, TypeError) as error:
+        raise DamagedError(f"journal row {seq} cannot be applied: {error!r}.") from None
     found.seq, found.head = seq, head
 
 
@@ -133,7 +161,7 @@ def tail(connection: sqlite3.Connection) -> tuple[int, bytes]:
         seq, head = str(row[0]).split(" ")
         return int(seq), bytes.fromhex(head)
     except ValueError:
-        raise StoreError("the table meta does not say where the journal ends; restore a backup.") from None
+        raise DamagedError("the table meta does not say where the journal ends.") from None
 
 
 def check_anchor(paths: StorePaths, found: Recovered) -> None:
@@ -142,7 +170,7 @@ def check_anchor(paths: StorePaths, found: Recovered) -> None:
     if anchor is not None:
         problem = anchor_problem(found.connection, anchor, (found.seq, found.head))
         if problem:
-            raise StoreError(f"{problem} Run quarterdeck verify; after restoring a backup, delete {paths.anchor}.")
+            raise unusable(paths, problem)
 
 
 def anchor_problem(connection: sqlite3.Connection, anchor: tuple[int, bytes], end: tuple[int, bytes]) -> str | None:
@@ -172,9 +200,7 @@ def _check_tail(connection: sqlite3.Connection, paths: StorePaths, seq: int, hea
     found = (0, chain.GENESIS) if row is None else (row[0], row[2])
     wanted = (0, chain.GENESIS) if seq == 0 else (seq, row and chain.check(head, row[1]))
     if found != wanted:
-        raise StoreError(
-            f"{paths.store_db} ends at row {found[0]}, not as its table meta says; run quarterdeck verify."
-        )
+        raise DamagedError(f"{paths.store_db} ends at row {found[0]}, not as its table meta says.")
 
 
 def refuse_batch(genesis: Genesis | None, batch: bool) -> None:

@@ -37,6 +37,7 @@ from engine.store.export import export
 from engine.store.journal import Journal
 from engine.store.reader import AsyncReader, Question, Reader
 from engine.store.rows import FILL_COLUMNS
+from engine.store.tables import STATUSES
 from tests.store.samples import AGENT, GENESIS, HELD, KEY, MINUTE_MS, OPENING, START_MS, filled, intended, round_trips
 
 TRADES = 120
@@ -385,3 +386,21 @@ def test_a_failed_cycle_has_a_row_of_its_own(tmp_path: Path) -> None:
     (row,) = ask(made, queries.decisions())
     assert (row["outcome"], row["disposition"], row["detail"]) == ("PARSE_FAILED", "FAILED", "no JSON")
     assert ask(made, explain(done.cycle_id))["items"] == []
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [queries.fills(50), queries.orders(50), queries.orders(50, open_only=True), queries.decisions(50, acted_only=True),
+     queries.states(50), queries.incidents(50)],
+)  # fmt: skip
+def test_a_list_of_the_newest_rows_reads_no_older_ones(paths: StorePaths, asked: Question[Any]) -> None:
+    sql, values = next(asked)
+    with sqlite3.connect(paths.store_db) as connection:
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
+    connection.close()
+    assert not any("TEMP B-TREE" in step for step in plan), plan
+    assert all(step.startswith("SEARCH") for step in plan), plan
+
+
+def test_the_index_of_open_orders_has_the_statuses_that_may_still_fill() -> None:
+    assert [number for number, status in enumerate(STATUSES) if status.is_working] == list(range(6))
