@@ -76,7 +76,8 @@ class Surroundings:
             trades_today=books.trades_on(agent.name, now_ms) + len(beside),
             account_trades_today=books.trades_on("", now_ms) + len(beside),
             last_loss_ms=books.last_loss_ms.get((agent.name, instrument.key)),
-            working=self._in_the_way(agent.name, instrument.key, entering=draft.direction is Direction.BUY),
+            working=self._in_the_way(agent.name, instrument.key, entering=draft.direction is Direction.BUY)
+            + self._waiting(agent.name, draft, decision_id),
             already_decided=self._traded(decision_id),
             market_open=is_open(instrument.calendar, now_ms),
         )
@@ -135,6 +136,14 @@ class Surroundings:
             not order.role.is_protection
             and (order.agent == agent or (entering and order.status is OrderStatus.UNKNOWN))
             for order in self.books.working(instrument=instrument)
+        )
+
+    def _waiting(self, agent: str, draft: DecisionDraft, decision_id: str) -> int:
+        """Count the agent's trades here that wait for a person already, other than this one: one card is enough."""
+        side = Side.BUY if draft.direction is Direction.BUY else Side.SELL
+        return sum(
+            (asked.agent, asked.instrument, asked.side) == (agent, draft.instrument, side) and key != decision_id
+            for key, asked in self.books.approvals.items()
         )
 
     def _traded(self, decision_id: str) -> bool:

@@ -18,6 +18,7 @@ from engine.domain.agent import AgentConfig
 from engine.domain.decision import Direction
 from engine.domain.events import Incident
 from engine.domain.instrument import Instrument
+from engine.domain.intent import Autonomy
 from engine.domain.market import Instant, Quote, Source, SourceKind
 from engine.domain.order import OrderRole
 from engine.domain.policy import AccountLimits, KillAction, KillLimits, PaperSettings, Policy, TradingState
@@ -392,6 +393,34 @@ async def test_dust_of_base_fees_is_no_position_to_a_model_and_needs_no_stop(
     assert 0 < world.position() < in_base.qty_step
     assert world.script.asked[2].views[0].position_qty == held
     assert world.script.asked[-1].views[0].position_qty == 0
+
+
+# Approvals
+
+
+async def test_trade_that_waits_already_is_not_asked_for_again(make_world: Make, tester: AgentConfig) -> None:
+    asking = replace(tester, autonomy=Autonomy.APPROVE)
+    world = await make_world({0: BUY, 1: BUY, 3: BUY}, agent=asking)
+    await world.bars(2, "50000")
+    (card,) = world.core.desk.approvals.waiting.values()
+    assert world.outcomes("decision") == ["AWAITING_APPROVAL", "REFUSED"]
+    assert (await world.handlers.handle(api.Approve(approval_id=card.intent.intent_id, code=card.code))).ok
+    await world.bars(2, "50000")
+    assert (world.position(), world.books.count.intents) == (1, 1)
+
+
+async def test_trade_at_its_limit_can_be_approved_after_the_price_rose_a_little(
+    make_world: Make, tester: AgentConfig
+) -> None:
+    limits = replace(tester.limits, qty_fixed=None, position_notional_max=Decimal(10_000))
+    world = await make_world({0: BUY}, agent=replace(tester, autonomy=Autonomy.APPROVE, limits=limits))
+    await world.bar("50000")
+    (card,) = world.core.desk.approvals.waiting.values()
+    await world.bar("50400")
+    reply = await world.handlers.handle(api.Approve(approval_id=card.intent.intent_id, code=card.code))
+    await world.bar("50400")
+    assert reply.ok, reply.text
+    assert world.position() == card.intent.qty == Decimal("0.2")
 
 
 # What fails
