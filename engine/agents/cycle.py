@@ -54,7 +54,10 @@ async def run_cycle(desk: Desk, agent: RunningAgent, trigger: str, instruments: 
     _enter(desk, agent, "PERCEPTION")
     request = _perceive(desk, agent, began_ms, instruments)
     _enter(desk, agent, "REASONING")
-    answer = await _ask_model(agent, request)
+    try:
+        answer = await agent.client.decide(request)
+    except Exception as error:  # none may raise: one that does fails this cycle of this agent and nothing else (P37)
+        answer = _model_error(agent, f"{type(error).__name__}: {error}")
     agent.cycles += 1
     held = _as_hold(agent, answer)
     if held is not None:
@@ -78,14 +81,6 @@ def _view(desk: Desk, agent: RunningAgent, instrument: str) -> InstrumentView:
     # what is left below one step can never be sold: a model that saw it would hold it for ever
     qty = ZERO if position is None or not position.qty or books.is_dust(position) else position.qty
     return InstrumentView(instrument, agent.indicators[instrument].compute(series), mark.price, mark.ts_ms, qty)
-
-
-async def _ask_model(agent: RunningAgent, request: ModelRequest) -> ModelAnswer:
-    """Ask the model; one that raises, though none may, fails this cycle of this agent and nothing else (P37)."""
-    try:
-        return await agent.client.decide(request)
-    except Exception as error:
-        return _model_error(agent, f"{type(error).__name__}: {error}")
 
 
 def _model_error(agent: RunningAgent, detail: str) -> ModelAnswer:
