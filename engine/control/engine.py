@@ -134,8 +134,15 @@ class Engine:
         while True:
             if self.wanted:
                 self.wanted = False
-                self.refresh()
+                await self._refresh_or_halt()
             await self.wall.sleep_ms(SNAPSHOT_EVERY_MS)
+
+    async def _refresh_or_halt(self) -> None:
+        """What cannot be shown must not trade; the next try may show why (P37)."""
+        try:
+            self.refresh()
+        except Exception as error:
+            await self.core.halt("engine", f"a snapshot failed: {error!r}"[:300])
 
     async def _heartbeats(self) -> None:
         while True:

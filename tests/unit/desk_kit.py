@@ -33,6 +33,12 @@ ETH = Instrument(
 )  # fmt: skip
 
 
+TIER = VenueTier(
+    finds_by_client_id=True, id_unique_forever=True, horizon_ms=0, attaches_brackets=True, conditional_orders=True,
+    cancel_all_after=False,
+)  # fmt: skip
+
+
 @dataclass
 class FakeVenue:
     """A Gateway whose answers are laid down beforehand.
@@ -43,7 +49,7 @@ class FakeVenue:
 
     venue: str = "fake"
     account: str = "main"
-    horizon_ms: int = 0
+    tier: VenueTier = TIER
     answer: Exception | OrderStatus = OrderStatus.OPEN
     cancels: dict[str, Exception] = field(default_factory=dict)
     shown: dict[str, VenueOrder] = field(default_factory=dict)
@@ -51,13 +57,6 @@ class FakeVenue:
     fills: list[Fill] = field(default_factory=list)
     told: list[VenueUpdate] = field(default_factory=list)
     created: list[OrderRequest] = field(default_factory=list)
-
-    @property
-    def tier(self) -> VenueTier:
-        return VenueTier(
-            finds_by_client_id=True, id_unique_forever=True, horizon_ms=self.horizon_ms, attaches_brackets=True,
-            conditional_orders=True, cancel_all_after=False,
-        )  # fmt: skip
 
     async def create(self, request: OrderRequest) -> VenueOrder:
         self.created.append(request)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -87,7 +88,7 @@ async def test_order_that_never_left_is_not_sent_and_its_protection_with_it(benc
 
 @pytest.mark.fault("E03")
 async def test_not_found_is_no_evidence_before_the_horizon(bench: Bench) -> None:
-    bench.venue.horizon_ms = 60_000
+    bench.venue.tier = replace(bench.venue.tier, horizon_ms=60_000)
     bench.venue.answer = AmbiguousSendError("timed out")
     await bench.place(bare())
     bench.clock.advance_ms(59_999)
