@@ -24,6 +24,7 @@ class Sizes:
     short_bars: int
     long_bars: int
     store_bars: int
+    schedules: int
     oracle_bars: int
     halt_bars: int
     rounds: int
@@ -32,11 +33,11 @@ class Sizes:
 
 
 FULL = Sizes(
-    peer_bars=525_600, short_bars=100_000, long_bars=1_000_000, store_bars=525_600, oracle_bars=63_643,
+    peer_bars=525_600, short_bars=100_000, long_bars=1_000_000, store_bars=525_600, schedules=1_000, oracle_bars=63_643,
     halt_bars=1_000_000, rounds=3, starts=9, halts=100,
 )  # fmt: skip
 QUICK = Sizes(
-    peer_bars=50_000, short_bars=20_000, long_bars=100_000, store_bars=50_000, oracle_bars=10_000,
+    peer_bars=50_000, short_bars=20_000, long_bars=100_000, store_bars=50_000, schedules=200, oracle_bars=10_000,
     halt_bars=525_600, rounds=1, starts=5, halts=20,
 )  # fmt: skip
 
@@ -44,6 +45,7 @@ QUICK = Sizes(
 def measure(folder: Path, sizes: Sizes) -> Iterator[Row]:
     """Measure everything, one area after the other, so that nothing runs beside what is measured."""
     from tests.bench.halting import measure_halting
+    from tests.bench.simulating import measure_simulator
     from tests.bench.starts import measure_starts
     from tests.bench.stores import measure_stores
 
@@ -52,6 +54,7 @@ def measure(folder: Path, sizes: Sizes) -> Iterator[Row]:
     yield from _oracle(folder, sizes.oracle_bars)
     yield from measure_lengths(folder, sizes.short_bars, sizes.long_bars, sizes.rounds)
     yield from measure_stores(folder, sizes.store_bars, sizes.rounds)
+    yield from measure_simulator(sizes.schedules, sizes.rounds)
     yield from measure_halting(folder, write_candles(folder, sizes.halt_bars), sizes.halts)
 
 

@@ -37,7 +37,6 @@ class Checker:
         self.created: Counter[str] = Counter()
         self.asked: Counter[str] = Counter()
         self._seen: dict[str, OrderStatus] = {}
-        self._halt_said = False
 
     def _hold(self, code: str, holds: bool, text: str) -> None:
         self.asked[code] += 1
@@ -96,7 +95,7 @@ class Checker:
     def after_turn(self, rig: Rig) -> None:
         """Compare books, rows and truth as they stand now."""
         books = rig.books
-        self._halt_said = rig.latch.halted and rig.owed is None
+        self.shadow.halt_said = rig.latch.halted and rig.owed is None
         self._sums(books)
         self._truths(books)
         self._orders(books)
@@ -107,7 +106,7 @@ class Checker:
     def at_start(self, rig: Rig) -> None:
         """Look at a life that just began: what was acknowledged is there, and a halt still holds."""
         self._hold("L6", rig.journal.seq == self.shadow.seq, f"{self.shadow.seq} rows before, {rig.journal.seq} after")
-        if self._halt_said or self.shadow.state is TradingState.HALTED:
+        if self.shadow.halt_said or self.shadow.state is TradingState.HALTED:
             self._hold("S1", rig.halted, "a halt did not survive the restart")
 
     def _sums(self, books: Books) -> None:
@@ -143,16 +142,20 @@ class Checker:
         truth = self.venue.orders.get(order_id)
         if status in (S.OPEN, S.PARTIALLY_FILLED):
             self._hold("O6", truth is not None, f"order {order_id} is {status}, and the venue never had it")
-        if not status.is_terminal:
-            return
+        if not status.is_terminal or order_id in self.venue.beyond or self._parent_of(order_id) in self.venue.beyond:
+            return  # a venue that breaks its own promise cannot be seen through; what comes late must be taken in (E04)
         on_way = any(request.client_order_id == order_id for _at, request in self.venue.on_way)
         if truth is None:
-            known = status in (S.NOT_SENT, S.REJECTED) and not on_way
+            known = status in (S.NOT_SENT, S.REJECTED, S.CANCELED) and not on_way
             self._hold(
                 "O6", known, f"order {order_id} is {status}, and the venue {'will get' if on_way else 'never had'} it"
             )
         else:
             self._hold("O6", truth.status.is_terminal, f"order {order_id} is {status}, the venue has it {truth.status}")
+
+    def _parent_of(self, order_id: str) -> str:
+        truth = self.venue.orders.get(order_id)
+        return truth.parent if truth else ""
 
     # At rest: faults off, everything delivered.
 

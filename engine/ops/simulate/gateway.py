@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 
-from engine.domain.order import Fill, OrderRequest
+from engine.domain.money import ZERO
+from engine.domain.order import Fill, OrderRequest, OrderStatus
 from engine.errors import VenueUnreachableError
 from engine.execution.gateway import AmbiguousSendError, OrderRejectedError, VenueOrder, VenueTier, VenueUpdate
 from engine.ops.simulate.faults import FaultBook, SimulatedCrash, pause
@@ -54,7 +56,9 @@ class SimGateway:
             raise OrderRejectedError("the venue says no")
         if kind in ("lost before the venue", "5xx, not accepted", "429", "418"):
             raise AmbiguousSendError(kind)
-        if kind.startswith("timed out") and fault:
+        if fault and "beyond" in kind:
+            self._venue.beyond.add(request.client_order_id)
+        if fault and "reaches the venue" in kind:
             self._venue.on_way.append((self._venue.clock.now_ms() + fault.amount, request))
             raise AmbiguousSendError("timed out")
         hidden = fault.amount if fault and "invisible" in kind else 0
@@ -62,7 +66,7 @@ class SimGateway:
         await self._way("create answers", _slow(fault, even=False))
         if kind == "accepted, garbled answer":
             raise GarbledAnswerError("orderId")
-        if kind in ("accepted, answer lost", "5xx, accepted"):
+        if kind in ("accepted, answer lost", "5xx, accepted") or "beyond" in kind:
             raise AmbiguousSendError(kind)
         return shown
 
@@ -86,8 +90,10 @@ class SimGateway:
         return order.shown() if order is not None else None
 
     async def find(self, client_order_id: str) -> VenueOrder | None:
-        await self._ask(Site.FIND)
+        fault = await self._ask(Site.FIND)
         order = self._venue.find(client_order_id)
+        if order is not None and fault and fault.kind == "stale answer" and not order.parent:
+            return replace(order.shown(), status=OrderStatus.OPEN, filled_qty=ZERO)
         return order.shown() if order is not None else None
 
     async def open_orders(self) -> list[VenueOrder]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
 
-from engine.domain.events import Event, Filled
+from engine.domain.events import Event, Filled, Incident
 from engine.domain.money import ZERO
 from engine.domain.order import Fill, OrderStatus
 from engine.execution.gateway import VenueUpdate
@@ -144,6 +144,16 @@ class LateFillDropped(Journal):
     def _is_late(self, event: Event) -> bool:
         order = self.books.order(event.fill.client_order_id) if isinstance(event, Filled) else None
         return order is not None and order.status.is_terminal and order.status is not OrderStatus.FILLED
+
+
+@mutant("journal")
+class LateFillUnsaid(Journal):
+    """A fill that comes after an order's end is told as an incident (R11, O5)."""
+
+    def record(self, ts_ms: int, *events: Event) -> None:
+        kept = [e for e in events if not (isinstance(e, Incident) and e.code == "LATE_FILL")]
+        if kept:
+            super().record(ts_ms, *kept)
 
 
 @mutant("router")

@@ -29,6 +29,7 @@ from engine.store.verify import verify
 from engine.store.watched import disk_full, rows_after, watched
 
 ROUNDS_TO_REST = 60
+ROUNDS_OF_CALM = 2
 LIVES_MAX = 12
 HEARTBEAT_MS = 500
 READS = ("SELECT", "PRAGMA", "ROLLBACK")
@@ -131,10 +132,12 @@ class Run:
         self._say("faults off")
         while self.parked:
             self._guard(self._wake)
+        calm = 0
         for _round in range(ROUNDS_TO_REST):
             self.clock.advance_ms(HORIZON_MS)
             self._guard(self._calm_turn)
-            if self._is_calm():
+            calm = calm + 1 if self._is_calm() else 0
+            if calm == ROUNDS_OF_CALM:
                 break
         rig = self._life()
         self._check()
@@ -164,7 +167,8 @@ class Run:
         books = rig.books
         settled = (OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED, OrderStatus.SUBMITTING)
         unsettled = [o for o in books.orders.values() if o.status not in settled]
-        return not unsettled and rig.armed and rig.flattening is None and not self.venue.on_way
+        hidden = any(order.shown_ms > self.clock.now_ms() for order in self.venue.orders.values())
+        return not (unsettled or hidden or self.venue.on_way) and rig.armed and rig.flattening is None
 
     # lives and deaths
 

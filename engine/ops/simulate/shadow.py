@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from engine.domain.agent import EXTERNAL
 from engine.domain.events import (
+    DifferenceFound,
     Event,
     Filled,
     FlattenEnded,
@@ -25,6 +26,11 @@ from engine.domain.policy import TradingState
 from engine.ops.simulate.faults import Violation
 from engine.ops.simulate.venue import SimVenue, money_of
 
+ENDED = (OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED, OrderStatus.NOT_SENT)
+COMES_TO_LIFE = (
+    OrderStatus.UNKNOWN, OrderStatus.INTENT_RECORDED, OrderStatus.SUBMITTING, OrderStatus.NOT_SENT,
+    OrderStatus.REJECTED,
+)  # fmt: skip
 MARKS_DIFFER = Decimal("1.1")
 """What is dust is judged by the engine's last price, which may be a little behind."""
 
@@ -33,13 +39,15 @@ MARKS_DIFFER = Decimal("1.1")
 class Shadow:
     """The rows acknowledged so far.
 
-    told: each order's last state by the rows alone; covers: its quantity; overfilled: an order that broke it.
+    told: each order's last state by the rows alone; covers: its quantity; overfilled: an order that broke it;
+    halt_said: a halt was acknowledged, so that a restart must keep it.
     """
 
     venue: SimVenue
     seq: int = 0
     state: TradingState = TradingState.HALTED
     may_resume: bool = True
+    halt_said: bool = False
     intents: dict[str, OrderIntended] = field(default_factory=dict)
     told: dict[str, OrderStatus] = field(default_factory=dict)
     covers: dict[str, Decimal] = field(default_factory=dict)
@@ -50,6 +58,7 @@ class Shadow:
     incidents: Counter[str] = field(default_factory=Counter)
     slots: dict[tuple[str, str], str] = field(default_factory=dict)
     overfilled: str = ""
+    _late: str = ""
 
     def take(self, rows: list[Recorded]) -> None:
         """Take new rows in; those seen already are passed over."""
@@ -60,6 +69,9 @@ class Shadow:
                 raise Violation("L6", f"row {row.seq} follows row {self.seq}")
             self.seq = row.seq
             self._event(row.event)
+        if self._late and not any(isinstance(row.event, (Incident, DifferenceFound)) for row in rows):
+            raise Violation("O5", f"order {self._late} filled after its end, and nobody is told")
+        self._late = ""
 
     def _event(self, event: Event) -> None:
         if isinstance(event, Filled):
@@ -77,6 +89,8 @@ class Shadow:
             self._add(event.asset, event.amount)
         elif isinstance(event, Incident):
             self.incidents[event.code] += 1
+        elif isinstance(event, DifferenceFound):
+            self.incidents[event.kind] += 1
         elif isinstance(event, FlattenEnded):
             self._certified(event)
 
@@ -84,6 +98,8 @@ class Shadow:
         resumes = self.state is TradingState.HALTED and event.state is not TradingState.HALTED
         if resumes and not self.may_resume:
             raise Violation("S1", f"trading went on after a halt, by {event.actor}: {event.reason}")
+        if resumes:
+            self.halt_said = False
         self.state = event.state
 
     def _certified(self, event: FlattenEnded) -> None:
@@ -127,8 +143,10 @@ class Shadow:
         if intent is None:
             return
         order_id = fill.client_order_id
+        if self.told[order_id] in ENDED:
+            self._late = order_id
         self.filled[order_id] += fill.qty  # type: ignore[assignment]  # Decimal counts as well
-        if self.told[order_id] in (OrderStatus.UNKNOWN, OrderStatus.INTENT_RECORDED, OrderStatus.SUBMITTING):
+        if self.told[order_id] in COMES_TO_LIFE:
             self.told[order_id] = OrderStatus.PARTIALLY_FILLED
         if self.filled[order_id] > intent.qty:
             self.overfilled = order_id

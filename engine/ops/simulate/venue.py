@@ -67,7 +67,7 @@ class SimVenue:
     """One account. hear: told every change, at once; a listener that died is simply replaced.
 
     hide: asked at each trade for how many ms queries will not find it. moved: money that came or left by itself, by
-    asset, which no fill explains.
+    asset, which no fill explains. beyond: ids of orders that it shows later than its horizon promises.
     """
 
     def __init__(self, clock: ManualClock, instruments: Iterable[Instrument], cash: dict[str, Decimal]) -> None:
@@ -80,6 +80,7 @@ class SimVenue:
         self.holdings: dict[tuple[str, str], Decimal] = {}
         self.moved: dict[str, Decimal] = {}
         self.on_way: list[tuple[int, OrderRequest]] = []
+        self.beyond: set[str] = set()
         self.hear: Callable[[VenueUpdate], None] = lambda update: None
         self.hide: Callable[[], int] = lambda: 0
 
