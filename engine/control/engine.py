@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 
-from engine.api import Command, EventBatch, Reply, Snapshot
+from engine.api import Command, EventBatch, Reply, Snapshot, TradingState
 from engine.clock import Clock, ManualClock
 from engine.control import views
 from engine.control.core import Core
@@ -160,12 +161,15 @@ class InProcessClient:
         self._engine = engine
 
     async def snapshot(self) -> Snapshot:
-        """Return the newest snapshot and ask for a fresher one."""
+        """Return the newest snapshot and ask for a fresher one; a latch that closed since then shows at once."""
         engine = self._engine
         engine.wanted = True
-        if engine.latest is None:
+        latest = engine.latest
+        if latest is None:
             raise RuntimeError("the engine has not started")
-        return engine.latest
+        if engine.core.latch.halted and latest.state is not TradingState.HALTED:
+            return replace(latest, state=TradingState.HALTED, state_reason="halted at once")
+        return latest
 
     async def events(self, since: int) -> EventBatch:
         """Return stream lines after a journal seq."""

@@ -24,12 +24,14 @@ from engine.market.replay_feed import ReplayFeed
 from engine.paths import StorePaths
 from engine.runtime.compose import Plan, arm, assemble, genesis, wall_schedule
 from engine.runtime.hosts import DEMO_WARM_BARS, ConsoleOptions
-from engine.runtime.reads import StoreReader
+from engine.runtime.reads import StoreReader, reading
 from engine.store.journal import Journal
+from engine.store.recent import recent
 
 DEMO_AGENTS = Path(__file__).parent / "demo"
 SIMULATED_BARS = 100_000
 WARM_BARS = 500
+LINES_TAKEN_UP = 300
 
 
 async def build_demo(stack: AsyncExitStack, root: Path, recording: str, speed: float) -> Engine:
@@ -148,6 +150,8 @@ def open_store(paths: StorePaths, plan: Plan, now_ms: int, stream: Stream) -> Jo
     if not paths.store_db.exists():
         return Journal.create(paths, now_ms, *genesis(plan, new_store_id()), publish=stream.publish)
     journal = Journal.open(paths, publish=stream.publish)
+    with reading(paths.root) as reader:
+        stream.publish(reader.read(recent(LINES_TAKEN_UP)))
     made_for = journal.books.genesis.source_kind if journal.books.genesis else ""
     if made_for != plan.source.kind.value:
         journal.close()
