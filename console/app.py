@@ -246,6 +246,12 @@ class QuarterdeckApp(App[int]):
         else:
             self._open(ResumeScreen(self.model))
 
+    def action_resolve(self, order: OrderView) -> None:
+        """Open the card that asks what became of an order in doubt."""
+        from screens.resolve import ResolveScreen
+
+        self._open(ResolveScreen(self.model, order))
+
     def action_details(self, subject: StreamLine | OrderView) -> None:
         """Open everything behind a line."""
         from screens.detail import DetailScreen

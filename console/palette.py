@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
-from engine.api import AgentControl, AgentStatus
+from engine.api import AgentControl, AgentStatus, OrderStatus
 from screens.format import safe
 from screens.model import ConsoleModel
 from screens.widgets.keyline import KeyLine
@@ -54,6 +54,11 @@ class Commands(Provider):
         for name, action, told in NAMED:
             yield name, getattr(self.app, f"action_{action}"), told
         model: ConsoleModel = self.app.model  # type: ignore[attr-defined]
+        for order in model.snapshot.orders if model.snapshot else ():
+            if order.status in (OrderStatus.UNKNOWN, OrderStatus.CANCEL_PENDING):
+                name = f"Resolve order {safe(order.client_order_id, 12)} of {safe(order.agent, 20)}"
+                told = f"it is {order.status.value}: say what became of it"
+                yield name, partial(self.app.action_resolve, order), told  # type: ignore[attr-defined]
         for agent in model.snapshot.agents if model.snapshot else ():
             for word in ACTIONS[agent.status]:
                 command = AgentControl(agent=agent.name, action=word)

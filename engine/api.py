@@ -182,6 +182,7 @@ class Snapshot:
     now_ms: the engine's clock (virtual in a replay). built_mono_ms: when it was built, on the machine's
     monotonic clock: its age is the engine's age. data_age_ms None: no data yet.
     equity_curve: (ts_ms, equity) oldest first, at most a few hundred points.
+    blocked: instrument -> why nothing may be entered there.
     progress: 0..1 through a recording, None where there is no end.
     """
 
@@ -220,6 +221,7 @@ class Snapshot:
     certificate: CertificateView | None = None
     flattening: bool = False
     incidents: int = 0
+    blocked: Mapping[str, str] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
     progress: float | None = None
     finished: bool = False
@@ -287,6 +289,28 @@ class Reject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Resolve:
+    """Say what became of an order in doubt (R10). client_order_id: or how it begins, where only one does.
+
+    assume: not-sent or canceled. Without a reason nothing is done, and the answer says what would be assumed.
+    """
+
+    client_order_id: str
+    assume: str
+    reason: str = ""
+    actor: str = "trader"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unblock:
+    """Let an instrument be entered again that an order which came back to life holds up (E04); needs a reason."""
+
+    instrument: str
+    reason: str = ""
+    actor: str = "trader"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AgentControl:
     """Start, pause, resume or stop one agent. action: one of those words."""
 
@@ -333,7 +357,10 @@ class Query:
     args: Mapping[str, str] = field(default_factory=dict)
 
 
-Command = Halt | Resume | CancelAll | Flatten | Approve | Reject | AgentControl | PreviewTicket | SubmitTicket | Query
+Command = (
+    Halt | Resume | CancelAll | Flatten | Approve | Reject | Resolve | Unblock | AgentControl
+    | PreviewTicket | SubmitTicket | Query
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -384,7 +411,7 @@ __all__ = [
     "API_VERSION", "AgentControl", "AgentStatus", "AgentView", "AmountError", "ApprovalView", "Approve", "Autonomy",
     "BudgetView", "CancelAll", "CertificateView", "CheckCode", "Command", "Direction", "Disposition", "EngineClient",
     "EventBatch", "Flatten", "Halt", "KillGauge", "MarketView", "Mode", "OrderRole", "OrderStatus", "OrderType",
-    "OrderView", "PositionView", "PreviewTicket", "Query", "Reject", "Reply", "Resume", "RiskCheck", "Side",
-    "Snapshot", "SourceKind", "StreamLine", "SubmitTicket", "Ticket", "TicketPreview", "TradingState", "Verdict",
-    "amount", "describe_action", "frac", "percent", "plain",
+    "OrderView", "PositionView", "PreviewTicket", "Query", "Reject", "Reply", "Resolve", "Resume", "RiskCheck",
+    "Side", "Snapshot", "SourceKind", "StreamLine", "SubmitTicket", "Ticket", "TicketPreview", "TradingState",
+    "Unblock", "Verdict", "amount", "describe_action", "frac", "percent", "plain",
 ]  # fmt: skip

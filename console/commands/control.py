@@ -84,3 +84,24 @@ def reject(store: Path | None, as_json: bool, approval_id: str, note: str) -> in
     from engine.api import Reject
 
     return answer(send(store, Reject(approval_id=approval_id, note=note)), as_json=as_json)
+
+
+@command("resolve", reads=True)
+@click.argument("order_id", metavar="ORDER")
+@click.option("--assume", required=True, type=click.Choice(["not-sent", "canceled"]), help="What became of it.")
+@click.option("--reason", default="", help="Why; it goes into the journal. Without it, what it would mean is said.")
+def resolve(store: Path | None, as_json: bool, order_id: str, assume: str, reason: str) -> int:
+    """Say what became of ORDER, an id or how it begins. The venue is asked once more first."""
+    from engine.api import Resolve
+
+    return answer(send(store, Resolve(client_order_id=order_id, assume=assume, reason=reason)), as_json=as_json)
+
+
+@command("unblock", reads=True)
+@click.argument("instrument")
+@click.option("--reason", default="", help="Why; it goes into the journal. Without it, what holds it up is said.")
+def unblock(store: Path | None, as_json: bool, instrument: str, reason: str) -> int:
+    """Let INSTRUMENT be entered again, once you know what became of the order that holds it up."""
+    from engine.api import Unblock
+
+    return answer(send(store, Unblock(instrument=instrument, reason=reason)), as_json=as_json)

@@ -32,6 +32,7 @@ from engine.execution.flatten import Flatten
 from engine.execution.latch import SendLatch
 from engine.execution.paper import PaperGateway
 from engine.execution.protection import uncovered
+from engine.execution.resolver import Resolver
 from engine.risk.killswitch import EQUITY_UNKNOWN, KillSwitch, Trip, TwoSample
 from engine.triggers.schedule import SlotClock
 
@@ -56,6 +57,7 @@ class Core:
         self.source = source
         self.slots = slots
         self.kill = KillSwitch(policy.kill)
+        self.resolver = Resolver(desk.journal, desk.router, gateway, desk.clock)
         self.flatten: Flatten | None = None
         self.feed_status: FeedStatus | None = None
         self.equity: Decimal | None = None
@@ -176,6 +178,7 @@ class Core:
         for approval_id in list(self.books.approvals):
             closed = ApprovalClosed(approval_id=approval_id, answer="expired", actor="restart")
             self.journal.record(now_ms, closed)
+        self.resolver.watch()
         if self.books.flatten_id:
             self.flatten = self._new_flatten("restart")
             await self.flatten.take_up(self.books.flatten_id)
@@ -232,6 +235,8 @@ class Core:
     async def _heartbeat_work(self, now_ms: int) -> None:
         if self.desk.approvals.waiting:
             self._expire(now_ms)
+        if self.resolver.has_work:
+            await self.resolver.step()
         if self.flatten is not None:
             await self._step_flatten()
         if self.desk.router.breach:

@@ -16,10 +16,12 @@ from engine.api import (
     Query,
     Reject,
     Reply,
+    Resolve,
     Resume,
     SubmitTicket,
+    Unblock,
 )
-from engine.control import tickets
+from engine.control import resolving, tickets
 from engine.control.approving import use
 from engine.control.core import Core
 from engine.domain.agent import AgentStatus
@@ -52,6 +54,8 @@ class Handlers:
             Flatten: self._flatten,
             Approve: self._approve,
             Reject: self._reject,
+            Resolve: self._resolve,
+            Unblock: self._unblock,
             AgentControl: self._agent,
             PreviewTicket: self._preview,
             SubmitTicket: self._submit,
@@ -130,6 +134,12 @@ class Handlers:
         )
         self._core.journal.record(self._core.desk.clock.now_ms(), closed)
         return Reply(ok=True, text="Rejected; nothing was sent.")
+
+    async def _resolve(self, command: Resolve) -> Reply:
+        return Reply(ok=True, text=await resolving.resolve(self._core, command))
+
+    async def _unblock(self, command: Unblock) -> Reply:
+        return Reply(ok=True, text=resolving.unblock(self._core, command))
 
     async def _agent(self, command: AgentControl) -> Reply:
         core, status = self._core, AGENT_ACTIONS.get(command.action)

@@ -12,12 +12,15 @@ from engine.domain.events import (
     ApprovalAsked,
     ApprovalClosed,
     CycleDone,
+    EntriesBlocked,
     Filled,
     FlattenEnded,
     FlattenStarted,
     FundsMoved,
     Incident,
     OrderIntended,
+    OrderShown,
+    OrdersResolved,
     OrdersUpdated,
     Recorded,
     StateChanged,
@@ -112,6 +115,21 @@ def _updated(row: Recorded, event: OrdersUpdated) -> Iterator[StreamLine]:
         yield _line(row, "order", action=event.client_order_ids[0], outcome=event.status.value, why=event.reason)
 
 
+def _shown(row: Recorded, event: OrderShown) -> Iterator[StreamLine]:
+    yield _line(row, "order", action=event.client_order_id, outcome="BACK", why=event.reason)
+
+
+def _resolved(row: Recorded, event: OrdersResolved) -> Iterator[StreamLine]:
+    outcome, why = f"ASSUMED {event.status}", f"by {event.actor}: {event.reason}"
+    yield _line(row, "order", action=event.client_order_ids[0], outcome=outcome, why=why)
+
+
+def _held_up(row: Recorded, event: EntriesBlocked) -> Iterator[StreamLine]:
+    outcome = "BLOCKED" if event.reason else "UNBLOCKED"
+    why = event.reason or f"by {event.actor}: {event.note}"
+    yield _line(row, "state", instrument=event.instrument, outcome=outcome, why=why)
+
+
 def _filled(row: Recorded, event: Filled) -> Iterator[StreamLine]:
     fill = event.fill
     yield _line(
@@ -172,6 +190,9 @@ _MAKERS = {
     CycleDone: _cycle,
     OrderIntended: _intended,
     OrdersUpdated: _updated,
+    OrderShown: _shown,
+    OrdersResolved: _resolved,
+    EntriesBlocked: _held_up,
     Filled: _filled,
     ApprovalAsked: _asked,
     ApprovalClosed: _answered,

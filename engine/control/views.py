@@ -72,6 +72,7 @@ def snapshot(core: Core, *, mono_ms: float, progress: float | None, finished: bo
         certificate=_certificate(core),
         flattening=core.flatten is not None,
         incidents=books.count.incidents,
+        blocked={key: why for key in books.instruments if (why := core.desk.surroundings.in_doubt(key))},
         counts={"cycles": sum(a.cycles for a in core.agents.values()), "fills": books.count.fills,
                 "orders": books.count.orders, "halts": books.count.halts},
         progress=progress,

@@ -21,6 +21,7 @@ from engine.domain.events import (
     DifferenceFound,
     DifferenceKind,
     EngineStarted,
+    EntriesBlocked,
     EquityMarked,
     Event,
     FeePosted,
@@ -34,6 +35,8 @@ from engine.domain.events import (
     InstrumentListed,
     OrderIntended,
     OrderResized,
+    OrderShown,
+    OrdersResolved,
     OrdersUpdated,
     StateChanged,
 )
@@ -46,6 +49,7 @@ from engine.domain.ledger import (
     fill_postings,
     transfer_postings,
 )
+from engine.domain.lifecycle import NEWS_OF_STATUS, News, after_fill, after_news
 from engine.domain.money import ZERO
 from engine.domain.order import Fill, Order, OrderRole, OrderStatus
 from engine.domain.policy import TradingState
@@ -57,6 +61,7 @@ FUNDING_KINDS = (AdjustmentKind.FUNDING, AdjustmentKind.INTEREST)
 LASTING = (DifferenceKind.EXTERNAL_ORDER, DifferenceKind.EXTERNAL_POSITION, DifferenceKind.BALANCE_DRIFT)
 """Differences that an explanation leaves as they are, so that it must be remembered."""
 CLOSED_ORDERS_KEPT = 512
+IN_DOUBT = (OrderStatus.UNKNOWN, OrderStatus.CANCEL_PENDING)
 
 
 @dataclass(slots=True)
@@ -95,6 +100,8 @@ class Books:
     fees_pending: fills whose fee the venue has not named, by instrument and trade id (E36).
     differences: the open ones by id; explained: those a person accounted for, as long as they stay as they are.
     blocked: instrument -> why no entry may be sent there: a difference with the venue is open (R14).
+    in_doubt: ids of the orders that are UNKNOWN, CANCEL_PENDING or back to life: what became of them must be asked.
+    held_up: instrument -> why nothing may be entered there until a person says so.
     state is HALTED until the journal says otherwise: absence of proof is "off" (R17).
     """
 
@@ -127,6 +134,8 @@ class Books:
     differences: dict[str, DifferenceFound] = field(default_factory=dict)
     explained: dict[tuple[DifferenceKind, str], DifferenceFound] = field(default_factory=dict)
     blocked: dict[str, str] = field(default_factory=dict)
+    in_doubt: set[str] = field(default_factory=set)
+    held_up: dict[str, str] = field(default_factory=dict)
     count: Counters = field(default_factory=Counters)
     epoch: int = 0
     last_ts_ms: int = 0
@@ -181,7 +190,7 @@ class Books:
 
     def why_blocked(self, instrument: str) -> str:
         """Return why nothing may add exposure in an instrument, "" when nothing is in the way."""
-        return self.blocked.get(instrument, "")
+        return self.held_up.get(instrument) or self.blocked.get(instrument) or ""
 
     def difference(self, kind: DifferenceKind, subject: str) -> DifferenceFound | None:
         """Return the open difference of a kind about a subject."""
@@ -250,6 +259,7 @@ class Books:
             status=OrderStatus.INTENT_RECORDED,
             created_ms=ts_ms,
             updated_ms=ts_ms,
+            price=event.price,
         )
         self.count.orders += 1
         if not event.role.is_protection:
@@ -259,10 +269,22 @@ class Books:
                 self.trades_today[scope] = (ts_ms // DAY_MS, self.trades_on(scope, ts_ms) + 1)
 
     def _updated(self, ts_ms: int, event: OrdersUpdated) -> None:
-        for client_order_id in event.client_order_ids:
-            order = self.orders.get(client_order_id)
+        self._told(ts_ms, event.client_order_ids, NEWS_OF_STATUS[event.status], event.reason)
+
+    def _shown(self, ts_ms: int, event: OrderShown) -> None:
+        self._told(ts_ms, (event.client_order_id,), News.SHOWN, event.reason)
+
+    def _resolved(self, ts_ms: int, event: OrdersResolved) -> None:
+        reason = f"by {event.actor}: {event.reason}"
+        self._told(ts_ms, event.client_order_ids, NEWS_OF_STATUS[event.status], reason)
+
+    def _told(self, ts_ms: int, client_order_ids: tuple[str, ...], news: News, reason: str) -> None:
+        for client_order_id in client_order_ids:
+            order = self.order(client_order_id)
             if order is not None:
-                self._keep(replace(order, status=event.status, reason=event.reason, updated_ms=ts_ms))
+                after = after_news(order, news, ts_ms, reason)
+                if after is not order:
+                    self._keep(after)
 
     def _resized(self, ts_ms: int, event: OrderResized) -> None:
         order = self.orders.get(event.client_order_id)
@@ -284,7 +306,7 @@ class Books:
     def _fill_order(self, ts_ms: int, fill: Fill) -> None:
         order = self.order(fill.client_order_id)
         if order is not None:
-            self._keep(order.after_fill(fill, ts_ms))
+            self._keep(after_fill(order, fill, ts_ms))
 
     def _corrected(self, ts_ms: int, event: FillCorrected) -> tuple[Posting, ...]:
         was, now = event.was, event.now
@@ -342,11 +364,17 @@ class Books:
         self.count.transfers += 1
 
     def _keep(self, order: Order) -> None:
+        order_id = order.client_order_id
+        if order.status in IN_DOUBT or (order.reopened and order.status.is_working):
+            self.in_doubt.add(order_id)
+        else:
+            self.in_doubt.discard(order_id)
         if order.status.is_working:
-            self.orders[order.client_order_id] = order
+            self.orders[order_id] = order
+            self.closed_orders.pop(order_id, None)
             return
-        self.orders.pop(order.client_order_id, None)
-        self.closed_orders[order.client_order_id] = order
+        self.orders.pop(order_id, None)
+        self.closed_orders[order_id] = order
         if len(self.closed_orders) > CLOSED_ORDERS_KEPT:
             self.closed_orders.popitem(last=False)
 
@@ -380,6 +408,11 @@ class Books:
         for found in self.differences.values():
             for key in (found.instrument,) if found.instrument else self.instruments:
                 self.blocked.setdefault(key, f"{found.difference_id}: {found.detail}")
+
+    def _held_up(self, ts_ms: int, event: EntriesBlocked) -> None:
+        self.held_up.pop(event.instrument, None)
+        if event.reason:
+            self.held_up[event.instrument] = event.reason
 
     def _asked(self, ts_ms: int, event: ApprovalAsked) -> None:
         self.approvals[event.approval_id] = event
@@ -422,7 +455,10 @@ _HANDLERS = {
     OrderIntended: Books._intended,
     OrdersUpdated: Books._updated,
     OrderResized: Books._resized,
+    OrderShown: Books._shown,
+    OrdersResolved: Books._resolved,
     Filled: Books._filled,
+    EntriesBlocked: Books._held_up,
     ApprovalAsked: Books._asked,
     ApprovalClosed: Books._answered,
     StateChanged: Books._state,

@@ -194,6 +194,26 @@ class OrderResized:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OrderShown:
+    """The venue was asked and works an order that we held for ended: it is ours again (E04)."""
+
+    KIND: ClassVar[int] = 24
+    client_order_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrdersResolved:
+    """The trader said what became of orders the venue left open (R10). status: NOT_SENT or CANCELED, an assumption."""
+
+    KIND: ClassVar[int] = 25
+    client_order_ids: tuple[str, ...]
+    status: OrderStatus
+    actor: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Filled:
     """One fill, and the agent whose order it belongs to."""
 
@@ -277,6 +297,17 @@ class BaselineReset:
     peak: Decimal
     day: int
     day_start: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntriesBlocked:
+    """Nothing may add exposure in an instrument from here on; reason "": it may again, by the actor's word."""
+
+    KIND: ClassVar[int] = 46
+    instrument: str
+    reason: str
+    actor: str
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -431,35 +462,12 @@ class DifferenceClosed:
 
 
 Event = (
-    Genesis
-    | InstrumentListed
-    | AgentRegistered
-    | PolicyAdopted
-    | RecordingOpened
-    | FundsMoved
-    | EngineStarted
-    | Checkpoint
-    | CycleHeld
-    | CycleDone
-    | OrderIntended
-    | OrdersUpdated
-    | OrderResized
-    | Filled
-    | ApprovalAsked
-    | ApprovalClosed
-    | StateChanged
-    | AgentChanged
-    | EquityMarked
-    | BaselineReset
-    | FlattenStarted
-    | FlattenEnded
-    | Incident
-    | Adjusted
-    | FillCorrected
-    | FeePosted
-    | DifferenceFound
-    | DifferenceClosed
-)
+    Genesis | InstrumentListed | AgentRegistered | PolicyAdopted | RecordingOpened | FundsMoved | EngineStarted
+    | Checkpoint | CycleHeld | CycleDone | OrderIntended | OrdersUpdated | OrderResized | OrderShown | OrdersResolved
+    | Filled | ApprovalAsked | ApprovalClosed | StateChanged | AgentChanged | EquityMarked | BaselineReset
+    | EntriesBlocked | FlattenStarted | FlattenEnded | Incident | Adjusted | FillCorrected | FeePosted
+    | DifferenceFound | DifferenceClosed
+)  # fmt: skip
 
 EVENT_TYPES: dict[int, type] = {cls.KIND: cls for cls in Event.__args__}  # type: ignore[attr-defined]
 

@@ -142,7 +142,10 @@ class Fill:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """One of our orders as the journal knows it."""
+    """One of our orders as the journal knows it. price: what it was sized at, in quote.
+
+    reopened: it was held for ended and came back to life; it stays in doubt until it ends again.
+    """
 
     client_order_id: str
     intent_id: str
@@ -158,23 +161,21 @@ class Order:
     status: OrderStatus
     created_ms: int
     updated_ms: int
+    price: Decimal = ZERO
     filled_qty: Decimal = ZERO
     filled_cost: Decimal = ZERO
     reason: str = ""
+    reopened: bool = False
 
     @property
     def open_qty(self) -> Decimal:
         """What can still fill."""
         return max(ZERO, self.qty - self.filled_qty) if self.status.is_working else ZERO
 
-    def after_fill(self, fill: Fill, ts_ms: int) -> Order:
-        """Return the order after one of its fills; a closed one keeps its state (R11)."""
-        filled = self.filled_qty + fill.qty
-        status = self.status
-        if status.is_working:
-            status = OrderStatus.FILLED if filled >= self.qty else OrderStatus.PARTIALLY_FILLED
+    def with_fill(self, fill: Fill, ts_ms: int) -> Order:
+        """Return the order with one of its fills counted; which state follows is the life cycle's to say."""
         cost = self.filled_cost + fill.qty * fill.price
-        return replace(self, filled_qty=filled, filled_cost=cost, status=status, updated_ms=ts_ms)
+        return replace(self, filled_qty=self.filled_qty + fill.qty, filled_cost=cost, updated_ms=ts_ms)
 
     @property
     def average_price(self) -> Decimal | None:

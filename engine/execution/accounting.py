@@ -1,17 +1,24 @@
-"""From the venue's updates to the journal: each fill once, its effect in the same transaction (R12)."""
+"""From the venue's updates to the journal: each fill once, its effect in the same transaction (R12).
+
+What an update means for an order's state is read from the life cycle's table alone; a cell that a person must see
+becomes an Incident beside the update, and an order that comes back to life holds entries up in its instrument (E04).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from engine.domain.agent import EXTERNAL
 from engine.domain.books import Books
-from engine.domain.events import Event, Filled, Incident, OrderResized, OrdersUpdated
+from engine.domain.events import EntriesBlocked, Event, Filled, Incident, OrderResized, OrderShown, OrdersUpdated
+from engine.domain.lifecycle import NEWS_OF_STATUS, News, after_fill, after_news, fill_news, step
 from engine.domain.order import Fill, Order, OrderRole, OrderStatus
 from engine.execution.gateway import ResizeUpdate, StatusUpdate, VenueUpdate
 
 FILL_STATES = (OrderStatus.FILLED, OrderStatus.PARTIALLY_FILLED)
+WORKING_THERE = (OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED)
+NEVER_THERE = (OrderStatus.NOT_SENT, OrderStatus.REJECTED)
 
 
 def events_of(updates: Iterable[VenueUpdate], books: Books, seen: Callable[[Fill], bool]) -> list[Event]:
@@ -56,50 +63,86 @@ class _Orders:
     def find(self, client_order_id: str) -> Order | None:
         return self._moved.get(client_order_id) or self._books.order(client_order_id)
 
-    def working(self, client_order_id: str) -> Order | None:
-        order = self.find(client_order_id)
-        return order if order is not None and order.status.is_working else None
-
     def keep(self, order: Order) -> None:
         self._moved[order.client_order_id] = order
 
 
-def _fill_events(fill: Fill, orders: _Orders) -> list[Event]:
+def _fill_events(fill: Fill, orders: _Orders) -> Iterator[Event]:
     order = orders.find(fill.client_order_id)
     if order is None:
         text = f"fill {fill.trade_id} of {fill.instrument} belongs to no order of ours: booked to {EXTERNAL}"
-        return [
-            Filled(agent=EXTERNAL, role=OrderRole.ENTRY, fill=fill),
-            Incident(code="EXTERNAL_FILL", text=text),
-        ]
-    orders.keep(order.after_fill(fill, fill.ts_ms))
-    events: list[Event] = [Filled(agent=order.agent, role=order.role, fill=fill)]
-    if order.status.is_terminal and order.status is not OrderStatus.FILLED:
+        yield Filled(agent=EXTERNAL, role=OrderRole.ENTRY, fill=fill)
+        yield Incident(code="EXTERNAL_FILL", text=text)
+        return
+    after = after_fill(order, fill, fill.ts_ms)
+    orders.keep(after)
+    yield Filled(agent=order.agent, role=order.role, fill=fill)
+    if after.filled_qty > after.qty:
+        text = f"order {order.client_order_id} filled {after.filled_qty} of {after.qty}"
+        yield Incident(code="OVERFILL", text=text)
+    elif step(order.status, fill_news(after)).incident:
         text = f"order {order.client_order_id} was {order.status} and filled {fill.qty} all the same"
-        events.append(Incident(code="LATE_FILL", text=text))
-    return events
+        yield Incident(code="LATE_FILL", text=text)
+    if order.status in NEVER_THERE:
+        yield _held_up(order, f"filled {fill.qty}")
 
 
-def _status_events(update: StatusUpdate, orders: _Orders) -> list[Event]:
-    if update.status in FILL_STATES:
-        return []
-    moving = [order for i in update.client_order_ids if (order := _moving(orders, i, update.status)) is not None]
-    for order in moving:
-        orders.keep(replace(order, status=update.status))
-    ids = tuple(order.client_order_id for order in moving)
-    return [OrdersUpdated(client_order_ids=ids, status=update.status, reason=update.reason)] if ids else []
+def _status_events(update: StatusUpdate, orders: _Orders) -> Iterator[Event]:
+    news = NEWS_OF_STATUS[update.status]
+    if update.asked and update.status in WORKING_THERE:
+        news = News.SHOWN
+    elif update.status in FILL_STATES:
+        return
+    known = [order for i in update.client_order_ids if (order := orders.find(i)) is not None]
+    moves = [(order, after_news(order, news, order.updated_ms)) for order in known]
+    moved = [(before, after) for before, after in moves if after is not before]
+    for _, after in moved:
+        orders.keep(after)
+    yield from _rows(moved, news, update.reason)
+    for order, after in moves:
+        yield from _incidents(order, news, after, update.reason)
 
 
-def _moving(orders: _Orders, client_order_id: str, status: OrderStatus) -> Order | None:
-    order = orders.working(client_order_id)
-    if order is None or order.status is status:
-        return None
-    return None if status is OrderStatus.OPEN and order.status in FILL_STATES else order
+def _rows(moved: list[tuple[Order, Order]], news: News, reason: str) -> Iterator[Event]:
+    """Yield one row for all that came to the same state, and one for each order that came back to life."""
+    together: dict[OrderStatus, list[str]] = {}
+    for before, after in moved:
+        if news is News.SHOWN and before.status.is_terminal:
+            yield OrderShown(client_order_id=before.client_order_id, reason=reason)
+        else:
+            together.setdefault(after.status, []).append(before.client_order_id)
+    for status, ids in together.items():
+        yield OrdersUpdated(client_order_ids=tuple(ids), status=status, reason=reason)
+
+
+def _incidents(order: Order, news: News, after: Order, reason: str) -> Iterator[Event]:
+    why = f": {reason}" if reason else ""
+    if after.status is OrderStatus.UNKNOWN and order.status is not OrderStatus.UNKNOWN:
+        yield Incident(code="ORDER_UNKNOWN", text=f"order {order.client_order_id}{why}"[:300])
+    if not step(order.status, news).incident:
+        return
+    text = f"order {order.client_order_id} was {order.status} and the venue says {news}{why}"
+    yield Incident(code=_code(order.status, news, after.status), text=text[:300])
+    if order.status.is_terminal and (after.status.is_working or order.status in NEVER_THERE):
+        yield _held_up(order, f"the venue says {news}")
+
+
+def _code(before: OrderStatus, news: News, after: OrderStatus) -> str:
+    if before is OrderStatus.NOT_SENT:
+        return "LATE_ORDER"
+    if before.is_terminal and after.is_working:
+        return "REOPENED"
+    return "ORDER_GONE" if news is News.ABSENT else "CONTRADICTION"
+
+
+def _held_up(order: Order, what: str) -> EntriesBlocked:
+    reason = f"order {order.client_order_id} was {order.status} and {what}"
+    return EntriesBlocked(instrument=order.instrument, reason=reason, actor="engine")
 
 
 def _resize_events(update: ResizeUpdate, orders: _Orders) -> list[Event]:
-    order = orders.working(update.client_order_id)
-    if order is None or order.qty == update.qty:
+    order = orders.find(update.client_order_id)
+    if order is None or order.status.is_terminal or order.qty == update.qty:
         return []
     orders.keep(replace(order, qty=update.qty))
     return [OrderResized(client_order_id=update.client_order_id, qty=update.qty)]

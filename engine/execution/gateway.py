@@ -17,9 +17,19 @@ class AmbiguousSendError(Exception):
     """Nobody knows whether the venue took the order: UNKNOWN until there is evidence (R10)."""
 
 
+class DuplicateIdError(AmbiguousSendError):
+    """The venue has an order with this id already: it is asked what that is, and nothing is sent again (E05)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VenueTier:
-    """What a venue can do. horizon_ms: after this long, an order that cannot be found does not exist."""
+    """What a venue can do, stated by its gateway and relied on by the router (R10).
+
+    finds_by_client_id: it can be asked for an order by our id. id_unique_forever: a used id is refused for ever; else
+    only while its order is open. horizon_ms: an order that cannot be found this long after its send ended does not
+    exist, 0: at once. attaches_brackets: it rests protection itself as the entry fills. conditional_orders: stops rest
+    at the venue. cancel_all_after: it can cancel all by itself when it no longer hears from us.
+    """
 
     finds_by_client_id: bool
     id_unique_forever: bool
@@ -47,11 +57,12 @@ class VenueOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusUpdate:
-    """The venue moved one or more orders to a state."""
+    """The venue moved one or more orders to a state. asked: it is the answer to a question put just now."""
 
     client_order_ids: tuple[str, ...]
     status: OrderStatus
     reason: str = ""
+    asked: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +84,11 @@ class Gateway(Protocol):
     tier: VenueTier
 
     async def create(self, request: OrderRequest) -> VenueOrder:
-        """Place an order, once. Raises OrderRejectedError, or AmbiguousSendError when the outcome is not known."""
+        """Place an order, once; the very same request again shows the same order.
+
+        Raises OrderRejectedError when nothing of it exists, DuplicateIdError when another order has its id, and
+        AmbiguousSendError, or anything else, when the outcome is not known.
+        """
         ...
 
     async def cancel(self, client_order_id: str) -> VenueOrder | None:

@@ -29,7 +29,14 @@ from engine.domain.money import ZERO, plain
 from engine.domain.order import Fill, Liquidity, OrderRequest
 from engine.domain.policy import PaperSettings
 from engine.errors import StoreError, VenueUnreachableError
-from engine.execution.gateway import AmbiguousSendError, OrderRejectedError, VenueOrder, VenueTier, VenueUpdate
+from engine.execution.gateway import (
+    AmbiguousSendError,
+    DuplicateIdError,
+    OrderRejectedError,
+    VenueOrder,
+    VenueTier,
+    VenueUpdate,
+)
 from engine.execution.paper_book import PaperBook
 from engine.execution.paper_match import Depth, Moment, Pool, at_limit, at_market, at_stop, better, reaches
 from engine.execution.paper_money import PaperMoney
@@ -88,6 +95,8 @@ class PaperGateway:
         known = self._book.find(request.client_order_id)
         if known is not None and known.request == request:
             return known.shown()
+        if known is not None:
+            raise DuplicateIdError(f"duplicate id {request.client_order_id}")
         reason = self._refusal(request)
         if reason:
             raise OrderRejectedError(reason)
@@ -172,7 +181,7 @@ class PaperGateway:
         instrument = self._instruments.get(request.instrument)
         if instrument is None:
             return f"{request.instrument} is not traded here"
-        for order_id in (request.client_order_id, *(order_id for order_id, _ in legs(request.bracket))):
+        for order_id, _ in legs(request.bracket):
             if self._book.find(order_id) is not None:
                 return f"duplicate id {order_id}"
         return (

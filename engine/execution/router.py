@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 
 from engine.clock import Clock
 from engine.domain.agent import EXTERNAL
-from engine.domain.events import Event, Incident, OrderIntended, OrdersUpdated
+from engine.domain.events import Event, OrderIntended
 from engine.domain.intent import Intent
-from engine.domain.order import Bracket, Fill, OrderRequest, OrderRole, OrderStatus, OrderType
+from engine.domain.order import Bracket, Fill, Order, OrderRequest, OrderRole, OrderStatus, OrderType
+from engine.errors import StoreError
 from engine.execution.accounting import events_of, overfilled
-from engine.execution.gateway import AmbiguousSendError, Gateway, OrderRejectedError, VenueUpdate
+from engine.execution.gateway import (
+    AmbiguousSendError,
+    Gateway,
+    OrderRejectedError,
+    StatusUpdate,
+    VenueOrder,
+    VenueUpdate,
+)
 from engine.execution.latch import SendLatch
 from engine.ids import client_order_id
 from engine.store.journal import Journal
 
+SEND_WITHIN_MS = 30_000
+"""An order leaves within this time of its checks, or not at all (O3); so long may those before it take."""
+UNSENT = (OrderStatus.INTENT_RECORDED, OrderStatus.CANCEL_PENDING)
+ENDED = (OrderStatus.CANCELED, OrderStatus.REJECTED, OrderStatus.EXPIRED)
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """An order ready to be written and then sent. events: its intent row, and those of its protective orders."""
+    """An order ready to be written and then sent. events: its intent row, and those of its protective orders.
+
+    since_mono_ms: when it was checked and prepared, on the monotonic clock.
+    """
 
     intent: Intent
     request: OrderRequest
     events: tuple[OrderIntended, ...]
+    since_mono_ms: float = 0.0
 
     @property
     def client_order_ids(self) -> tuple[str, ...]:
@@ -32,7 +51,11 @@ class Prepared:
 
 
 class Router:
-    """Owns the way to one venue account. Every change it makes is journaled before it is told."""
+    """Owns the way to one venue account. Every change it makes is journaled before it is told.
+
+    sending: orders whose create is under way. wanted_gone: UNKNOWN orders somebody asked to cancel: they are cancelled
+    as soon as the venue shows them. breach: what was found wrong with the books, "" while nothing is.
+    """
 
     def __init__(self, journal: Journal, gateway: Gateway, latch: SendLatch, clock: Clock, store_id: str) -> None:
         self._journal = journal
@@ -42,6 +65,9 @@ class Router:
         self._clock = clock
         self._store_id = store_id
         self._told: list[VenueUpdate] = []
+        self._left: set[str] = set()
+        self.sending: set[str] = set()
+        self.wanted_gone: set[str] = set()
         self.breach = ""
 
     def prepare(self, intent: Intent) -> Prepared:
@@ -74,39 +100,86 @@ class Router:
             limit_price=intent.limit_price,
             trigger_price=intent.trigger_price,
         )
-        return Prepared(intent, request, (main, *guards))
+        return Prepared(intent, request, (main, *guards), self._clock.mono_ms())
 
     async def send(self, prepared: Prepared) -> OrderStatus:
-        """Send an order whose rows are on disk; return what is known of it afterwards."""
-        refusal = self._latch.refusal(prepared.intent)
+        """Send an order whose rows are on disk, once; return what is known of it afterwards.
+
+        Raises StoreError, and sends nothing, when it is not on disk, or the store is broken or another engine's.
+        """
+        order_id = prepared.request.client_order_id
+        order = self._recorded(order_id)
+        if order_id in self._left or order.status not in UNSENT:
+            return order.status
+        refusal = self._refusal(prepared, order)
         if refusal:
-            return self._settle(prepared.client_order_ids, OrderStatus.NOT_SENT, refusal)
+            return self._say(prepared.client_order_ids, OrderStatus.NOT_SENT, refusal)
+        self._left.add(order_id)
+        self.sending.add(order_id)
         try:
             ack = await self._gateway.create(prepared.request)
         except OrderRejectedError as error:
-            return self._settle(prepared.client_order_ids, OrderStatus.REJECTED, str(error))
+            return self._say(prepared.client_order_ids, OrderStatus.REJECTED, str(error))
         except AmbiguousSendError as error:
-            return self._settle(prepared.client_order_ids[:1], OrderStatus.UNKNOWN, str(error))
+            return self._say((order_id,), OrderStatus.UNKNOWN, str(error))
         except Exception as error:  # any other failure says as little about the venue as a dropped socket (E48)
-            return self._settle(prepared.client_order_ids[:1], OrderStatus.UNKNOWN, repr(error))
-        self._settle(prepared.client_order_ids[:1], OrderStatus.OPEN, "")
-        self.pump()
-        return ack.status
+            return self._say((order_id,), OrderStatus.UNKNOWN, repr(error))
+        finally:
+            self.sending.discard(order_id)
+        ended = ack.status.is_terminal and ack.status is not OrderStatus.FILLED and not ack.filled_qty
+        return self._say((order_id,), ack.status if ended else OrderStatus.OPEN, ack.reason if ended else "")
+
+    def _recorded(self, order_id: str) -> Order:
+        order = self._books.order(order_id)
+        if order is None:
+            raise StoreError(f"Order {order_id} is not in the journal; nothing was sent (O2).")
+        return order
+
+    def _refusal(self, prepared: Prepared, order: Order) -> str:
+        """Say why an order may not leave now, "" when it may: the last look before the wire (S2, O3, S5)."""
+        if order.status is not OrderStatus.INTENT_RECORDED:
+            return "it was canceled before it was sent"
+        waited_ms = self._clock.mono_ms() - prepared.since_mono_ms
+        if waited_ms > SEND_WITHIN_MS and prepared.intent.role is not OrderRole.FLATTEN:
+            return f"it was checked {waited_ms / 1000:.0f} s ago"
+        self._journal.require_ours()
+        return self._latch.refusal(prepared.intent)
 
     async def cancel(self, order_ids: list[str]) -> list[str]:
-        """Ask for cancels; return the ids that the venue still shows as working. Safe to repeat (E38)."""
-        still: list[str] = []
-        for order_id in order_ids:
-            try:
-                shown = await self._gateway.cancel(order_id)
-            except Exception as error:  # whatever failed, the others are asked for too (E39)
-                self._settle((order_id,), OrderStatus.CANCEL_PENDING, str(error) or repr(error))
-                still.append(order_id)
-                continue
-            if shown is not None and shown.status.is_working:
-                still.append(order_id)
-        self.pump()
-        return still
+        """Ask for cancels; return the ids that may still fill. Safe to repeat, and needs no write (R19, E38)."""
+        working = [order_id for order_id in order_ids if order_id in self._books.orders]
+        self.wanted_gone.update(i for i in working if self._books.orders[i].status is OrderStatus.UNKNOWN)
+        if self._journal.broken is None:
+            with suppress(StoreError):  # a cancel is the safe direction: it leaves, written or not
+                self._say(tuple(working), OrderStatus.CANCEL_PENDING, "")
+        answers = {order_id: await self._ask_to_cancel(order_id) for order_id in working}
+        with suppress(StoreError):  # what could not be written is kept, and written with the next
+            self.pump()
+            self.hear(word for i, shown in answers.items() if shown is not None and (word := self.word(i, shown)))
+        ended = {order_id for order_id, shown in answers.items() if shown is not None and shown.status.is_terminal}
+        return [order_id for order_id in working if order_id in self._books.orders and order_id not in ended]
+
+    async def _ask_to_cancel(self, order_id: str) -> VenueOrder | None:
+        """Ask for one cancel; return what the venue shows of the order then, None when that is not known."""
+        if order_id in self.sending:
+            return None  # what has not arrived cannot be cancelled: the resolver asks once it has
+        try:
+            return await self._gateway.cancel(order_id)
+        except Exception:  # whatever failed: it stays CANCEL_PENDING, and the others are asked for too (E38, E39)
+            return None
+
+    def word(self, order_id: str, shown: VenueOrder) -> StatusUpdate | None:
+        """Return what an answer of the venue says of an order of ours; None when only its fills can say it.
+
+        An order that ended counts as ended once all that it filled is booked: else it would be replaced too early.
+        """
+        order = self._books.order(order_id)
+        if order is None or shown.status is OrderStatus.FILLED:
+            return None
+        if shown.status.is_terminal and shown.filled_qty > order.filled_qty:
+            return None
+        status = shown.status if shown.status in (*ENDED, OrderStatus.SUBMITTING) else OrderStatus.OPEN
+        return StatusUpdate(client_order_ids=(order_id,), status=status, reason=shown.reason[:200], asked=True)
 
     def pump(self) -> list[Event]:
         """Book what the venue has told since the last call; each batch is one transaction."""
@@ -120,17 +193,19 @@ class Router:
         self._told = []  # only now: what could not be written is tried again with the next (P24)
         return events
 
+    def hear(self, updates: Iterable[VenueUpdate]) -> list[Event]:
+        """Book what was found out by asking, before what the venue has told since."""
+        self._told += updates
+        return self.pump()
+
+    def _say(self, order_ids: tuple[str, ...], status: OrderStatus, reason: str) -> OrderStatus:
+        """Book a state we know of ourselves; return what the first of the orders is then."""
+        self.hear([StatusUpdate(client_order_ids=order_ids, status=status, reason=reason[:200])])
+        order = self._books.order(order_ids[0]) if order_ids else None
+        return order.status if order is not None else status
+
     def _is_booked(self, fill: Fill) -> bool:
         return self._journal.has_fill(fill.venue, fill.account, fill.instrument, fill.trade_id)
-
-    def _settle(self, order_ids: tuple[str, ...], status: OrderStatus, reason: str) -> OrderStatus:
-        known = tuple(i for i in order_ids if i in self._books.orders and self._books.orders[i].status is not status)
-        if known:
-            events: list[Event] = [OrdersUpdated(client_order_ids=known, status=status, reason=reason[:200])]
-            if status is OrderStatus.UNKNOWN:
-                events.append(Incident(code="ORDER_UNKNOWN", text=f"order {known[0]}: {reason}"[:300]))
-            self._journal.record(self._clock.now_ms(), *events)
-        return status
 
     def _bracket(self, intent: Intent) -> tuple[Bracket | None, tuple[OrderIntended, ...]]:
         """Name the protective orders an entry brings along; they rest at the venue as it fills (R16)."""

@@ -81,6 +81,10 @@ def order_working(s: Situation, target: Decimal) -> Word:
     return s.working == 0, f"{s.working} working", "0"
 
 
+def instrument_blocked(s: Situation, target: Decimal) -> Word:
+    return not s.in_doubt, s.in_doubt or "nothing", "nothing in doubt"
+
+
 def market_closed(s: Situation, target: Decimal) -> Word:
     word = {True: "open", False: "closed", None: "no calendar"}[s.market_open]
     return s.market_open is True, word, "open"

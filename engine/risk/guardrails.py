@@ -98,6 +98,7 @@ GUARDRAILS: tuple[Guardrail, ...] = tuple(
         (_C.BLOCKED, "the instrument is not on the block list", _ASKED, "limits.blocked", "", ask.blocked),
         (_C.DUPLICATE_DECISION, "the decision has not traded before", _EVERY, "", "", ask.duplicate_decision),
         (_C.ORDER_WORKING, "no order of the agent is working here", _EVERY, "", "", ask.order_working),
+        (_C.INSTRUMENT_BLOCKED, "nothing in the instrument is in doubt", _MORE, "", "", ask.instrument_blocked),
         (_C.MARKET_CLOSED, "the market is known to be open", _EVERY, "calendar", "", ask.market_closed),
         (_C.PRICE_AGE, "the price is fresh, finite, positive", _EVERY, "policy limits.price_age", _AGE, ask.price_age),
         (_C.PRICE_COLLAR, "price and limit price are near the median", _ORDER,

@@ -23,6 +23,7 @@ class Situation:
     capital: the agent's share of equity. agent_exposure: absolute value of the agent's positions.
     last_loss_ms: when this agent last closed at a loss here. working: the agent's working orders here that are not
     protection. already_decided: this decision id has traded before. market_open None: the calendar is not known.
+    in_doubt: why nobody may add exposure in this instrument; "": nothing stands against it.
     """
 
     now_ms: int
@@ -48,6 +49,7 @@ class Situation:
     working: int
     already_decided: bool
     market_open: bool | None
+    in_doubt: str = ""
 
     @property
     def price(self) -> Decimal:

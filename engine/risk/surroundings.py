@@ -76,10 +76,10 @@ class Surroundings:
             trades_today=books.trades_on(agent.name, now_ms) + len(beside),
             account_trades_today=books.trades_on("", now_ms) + len(beside),
             last_loss_ms=books.last_loss_ms.get((agent.name, instrument.key)),
-            working=self._in_the_way(agent.name, instrument.key, entering=draft.direction is Direction.BUY)
-            + self._waiting(agent.name, draft, decision_id),
+            working=self._in_the_way(agent.name, instrument.key) + self._waiting(agent.name, draft, decision_id),
             already_decided=self._traded(decision_id),
             market_open=is_open(instrument.calendar, now_ms),
+            in_doubt=self.in_doubt(instrument.key),
         )
 
     def equity(self) -> Decimal | None:
@@ -110,7 +110,7 @@ class Surroundings:
                 yield self._as_coming(intent, intent.qty)
 
     def _as_coming(self, buy: Order | Intent, qty: Decimal) -> _Coming:
-        price = buy.limit_price or self.valuation.price(buy.instrument) or ZERO
+        price = buy.limit_price or self.valuation.price(buy.instrument) or buy.price
         value = qty * price
         cost = value if buy.limit_price else value * (ONE + HEAD_ROOM_FRAC)
         return _Coming(buy.agent, buy.instrument, qty, value, cost)
@@ -130,13 +130,20 @@ class Surroundings:
         slots |= {(c.agent, c.instrument) for c in coming}
         return len(slots - {(agent, instrument)})
 
-    def _in_the_way(self, agent: str, instrument: str, *, entering: bool) -> int:
-        """Count the agent's own working orders; an UNKNOWN one of anybody's keeps entries out too (R10, O6)."""
-        return sum(
-            not order.role.is_protection
-            and (order.agent == agent or (entering and order.status is OrderStatus.UNKNOWN))
-            for order in self.books.working(instrument=instrument)
-        )
+    def _in_the_way(self, agent: str, instrument: str) -> int:
+        """Count the agent's own working orders that are no protection."""
+        return sum(not order.role.is_protection for order in self.books.working(agent, instrument))
+
+    def in_doubt(self, instrument: str) -> str:
+        """Say why nobody may add exposure here: a person must look, or an order of anybody's is in doubt (R10, O6)."""
+        books = self.books
+        if why := books.why_blocked(instrument):
+            return why
+        if books.in_doubt:
+            for order in books.working(instrument=instrument):
+                if order.client_order_id in books.in_doubt:
+                    return f"order {order.client_order_id} of {order.agent} is {order.status}"
+        return ""
 
     def _waiting(self, agent: str, draft: DecisionDraft, decision_id: str) -> int:
         """Count the agent's trades here that wait for a person already, other than this one: one card is enough."""

@@ -187,6 +187,20 @@ class Journal:
         if self.publish is not None:
             self.publish([Recorded(self.seq, ts_ms, event)])
 
+    def require_ours(self) -> None:
+        """Raise StoreError when writing has failed, or another engine has opened the store since (S5, P19).
+
+        Asked right before an order leaves. A batch's store is a recording's; no order of it goes anywhere.
+        """
+        if self._batch:
+            return
+        if self._connection is None or self.broken is not None:
+            raise StoreError(f"{self.paths.store_db} takes no more writes: {self.broken or 'it is closed'}.")
+        try:
+            self._check_epoch()
+        except sqlite3.Error as error:
+            raise self._failed(error) from None
+
     def has_fill(self, venue: str, account: str, instrument: str, trade_id: str) -> bool:
         """Tell whether a fill is recorded, so that the venue's repetitions can be left out (R12, E06)."""
         market = self._names.get(market_name(venue, account, instrument))
@@ -375,6 +389,10 @@ class Journal:
     def _begin(self) -> None:
         assert self._connection is not None
         self._connection.execute("BEGIN IMMEDIATE")
+        self._check_epoch()
+
+    def _check_epoch(self) -> None:
+        assert self._connection is not None
         row = self._connection.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
         if row != (self.epoch,):
             self._may_mend = False

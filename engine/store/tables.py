@@ -17,6 +17,8 @@ from engine.domain.events import (
     InstrumentListed,
     OrderIntended,
     OrderResized,
+    OrderShown,
+    OrdersResolved,
     OrdersUpdated,
 )
 from engine.domain.ledger import Account, Posting
@@ -89,11 +91,13 @@ class Changes:
         kind = type(event)
         if kind is OrderIntended:
             self._intended(seq, event.client_order_id, books)  # type: ignore[union-attr]
-        elif kind is OrdersUpdated:
+        elif kind is OrdersUpdated or kind is OrdersResolved:
             for client_order_id in event.client_order_ids:  # type: ignore[union-attr]
                 self._moved(seq, client_order_id, books)
         elif kind is OrderResized:
             self._moved(seq, event.client_order_id, books, resized=True)  # type: ignore[union-attr]
+        elif kind is OrderShown:
+            self._moved(seq, event.client_order_id, books)  # type: ignore[union-attr]
         elif kind is Filled:
             self._filled(seq, event, books)  # type: ignore[arg-type]
         elif kind is FillCorrected:

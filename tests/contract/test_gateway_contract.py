@@ -18,7 +18,14 @@ from engine.domain.instrument import Instrument
 from engine.domain.market import Candle, Instant, Source, SourceKind
 from engine.domain.order import Bracket, Fill, OrderRequest, OrderStatus, OrderType, Side
 from engine.domain.policy import PaperSettings
-from engine.execution.gateway import Gateway, OrderRejectedError, ResizeUpdate, StatusUpdate, VenueUpdate
+from engine.execution.gateway import (
+    DuplicateIdError,
+    Gateway,
+    OrderRejectedError,
+    ResizeUpdate,
+    StatusUpdate,
+    VenueUpdate,
+)
 from engine.execution.paper import PaperGateway
 from engine.execution.paper_store import PaperStore
 
@@ -204,7 +211,7 @@ async def test_a_used_id_creates_no_second_order(bench: Bench) -> None:
     await bench.gateway.create(order("a"))
     await bench.trade_at(100)
     await bench.restart()
-    with pytest.raises(OrderRejectedError):
+    with pytest.raises(DuplicateIdError):
         await bench.gateway.create(order("a", qty="2"))
     await bench.trade_at(100)
     assert len(await bench.gateway.fills_since(0)) == 1

@@ -14,7 +14,7 @@ import pytest
 
 from engine.domain.order import Fill, Side
 from engine.errors import StoreError, VenueUnreachableError
-from engine.execution.gateway import AmbiguousSendError, OrderRejectedError, VenueOrder
+from engine.execution.gateway import AmbiguousSendError, DuplicateIdError, OrderRejectedError, VenueOrder
 from engine.execution.paper_store import PaperStore
 from tests.unit.paper_kit import ETH, Venue, request
 
@@ -116,7 +116,7 @@ async def test_closed_orders_are_still_shown_and_their_ids_stay_taken_after_a_re
     ]
     again = await venue.gateway.create(request("e1", Side.BUY, 1, bracket=(95, 110)))
     assert str(again.status) == "FILLED"
-    with pytest.raises(OrderRejectedError, match="duplicate id e1"):
+    with pytest.raises(DuplicateIdError, match="duplicate id e1"):
         await venue.gateway.create(request("e1", Side.BUY, 1))
 
 

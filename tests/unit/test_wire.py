@@ -47,8 +47,8 @@ def test_command_is_the_same_at_the_other_end(command: api.Command) -> None:
 
 def test_every_command_of_the_api_can_be_sent() -> None:
     assert set(COMMANDS) == {
-        "Halt", "Resume", "CancelAll", "Flatten", "Approve", "Reject", "AgentControl", "PreviewTicket", "SubmitTicket",
-        "Query",
+        "Halt", "Resume", "CancelAll", "Flatten", "Approve", "Reject", "Resolve", "Unblock", "AgentControl",
+        "PreviewTicket", "SubmitTicket", "Query",
     }  # fmt: skip
 
 
