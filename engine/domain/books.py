@@ -49,7 +49,7 @@ from engine.domain.ledger import (
     fill_postings,
     transfer_postings,
 )
-from engine.domain.lifecycle import NEWS_OF_STATUS, News, after_fill, after_news
+from engine.domain.lifecycle import NEWS_OF_STATUS, News, after_fill, after_news, after_size
 from engine.domain.money import ZERO
 from engine.domain.order import Fill, Order, OrderRole, OrderStatus
 from engine.domain.policy import TradingState
@@ -289,7 +289,7 @@ class Books:
     def _resized(self, ts_ms: int, event: OrderResized) -> None:
         order = self.orders.get(event.client_order_id)
         if order is not None:
-            self._keep(replace(order, qty=event.qty, updated_ms=ts_ms))
+            self._keep(after_size(order, event.qty, ts_ms))
 
     def _filled(self, ts_ms: int, event: Filled) -> tuple[Posting, ...]:
         fill, key = event.fill, (event.agent, event.fill.instrument)

@@ -14,6 +14,7 @@ same, and never sent again.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from enum import StrEnum
 
 from engine.domain.order import Fill, Order, OrderStatus
@@ -158,6 +159,13 @@ def after_fill(order: Order, fill: Fill, ts_ms: int) -> Order:
     filled = order.with_fill(fill, ts_ms)
     status = STEPS[order.status, fill_news(filled)].status
     return filled if status is order.status else replace(filled, status=status, reopened=_reopened(order, status))
+
+
+def after_size(order: Order, qty: Decimal, ts_ms: int) -> Order:
+    """Return the order once the venue has changed its size: one that has filled that much by now is done."""
+    sized = replace(order, qty=qty, updated_ms=ts_ms)
+    done = 0 < sized.qty <= sized.filled_qty
+    return replace(sized, status=STEPS[order.status, News.ALL_FILLED].status) if done else sized
 
 
 def _reopened(order: Order, status: OrderStatus) -> bool:

@@ -7,13 +7,22 @@ becomes an Incident beside the update, and an order that comes back to life hold
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 
 from engine.domain.agent import EXTERNAL
 from engine.domain.books import Books
-from engine.domain.events import EntriesBlocked, Event, Filled, Incident, OrderResized, OrderShown, OrdersUpdated
-from engine.domain.lifecycle import NEWS_OF_STATUS, News, after_fill, after_news, fill_news, step
+from engine.domain.events import (
+    EntriesBlocked,
+    Event,
+    Filled,
+    Incident,
+    OrderResized,
+    OrderShown,
+    OrdersUpdated,
+    StateChanged,
+)
+from engine.domain.lifecycle import NEWS_OF_STATUS, News, after_fill, after_news, after_size, fill_news, step
 from engine.domain.order import Fill, Order, OrderRole, OrderStatus
+from engine.domain.policy import TradingState
 from engine.execution.gateway import ResizeUpdate, StatusUpdate, VenueUpdate
 
 FILL_STATES = (OrderStatus.FILLED, OrderStatus.PARTIALLY_FILLED)
@@ -60,6 +69,10 @@ class _Orders:
         self._books = books
         self._moved: dict[str, Order] = {}
 
+    @property
+    def is_halted(self) -> bool:
+        return self._books.state is TradingState.HALTED
+
     def find(self, client_order_id: str) -> Order | None:
         return self._moved.get(client_order_id) or self._books.order(client_order_id)
 
@@ -80,6 +93,8 @@ def _fill_events(fill: Fill, orders: _Orders) -> Iterator[Event]:
     if after.filled_qty > after.qty:
         text = f"order {order.client_order_id} filled {after.filled_qty} of {after.qty}"
         yield Incident(code="OVERFILL", text=text)
+        if not orders.is_halted:  # in the same transaction: a crash in between would let trading go on (L5)
+            yield StateChanged(state=TradingState.HALTED, actor="ledger", reason=text)
     elif step(order.status, fill_news(after)).incident:
         text = f"order {order.client_order_id} was {order.status} and filled {fill.qty} all the same"
         yield Incident(code="LATE_FILL", text=text)
@@ -144,5 +159,5 @@ def _resize_events(update: ResizeUpdate, orders: _Orders) -> list[Event]:
     order = orders.find(update.client_order_id)
     if order is None or order.status.is_terminal or order.qty == update.qty:
         return []
-    orders.keep(replace(order, qty=update.qty))
+    orders.keep(after_size(order, update.qty, order.updated_ms))
     return [OrderResized(client_order_id=update.client_order_id, qty=update.qty)]
