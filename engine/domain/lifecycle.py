@@ -67,7 +67,7 @@ PARTIALLY_FILLED  =            =         =      !         =        !CANCELED  CA
 CANCEL_PENDING    =            =         =      REJECTED  =        CANCELED   =
 FILLED            =            =         !      !         =        =          =
 CANCELED          =            =         !OPEN  =         =        =          =
-REJECTED          !SUBMITTING  !OPEN     !OPEN  =         =        =          =
+REJECTED          !            !OPEN     !OPEN  =         =        =          =
 EXPIRED           =            =         !OPEN  =         =        =          =
 NOT_SENT          !SUBMITTING  !OPEN     !OPEN  REJECTED  =        =          =
 """
