@@ -76,6 +76,16 @@ def command(name: str, *, reads: bool = False, store: bool = True) -> Callable[[
     return wrap
 
 
+def reading_group(name: str) -> Callable[[Callable[..., Any]], click.Group]:
+    """Make a group of commands that by itself reads something: --debug, --store and --json stand before a command."""
+
+    def wrap(function: Callable[..., Any]) -> click.Group:
+        function = click.option("--json", "as_json", is_flag=True, help="Write JSON instead of text.")(function)
+        return click.group(name, invoke_without_command=True)(_store_option(debug_option(function)))
+
+    return wrap
+
+
 def _store_option(function: F) -> F:
     return click.option(
         "--store",

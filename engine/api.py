@@ -163,6 +163,19 @@ class CertificateView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DifferenceView:
+    """An open difference with the venue. instrument: whose entries it holds up, "" for all. ours, venue: quantities."""
+
+    difference_id: str
+    kind: str
+    instrument: str
+    asset: str
+    ours: Decimal
+    venue: Decimal
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MarketView:
     """The last price of an instrument and its recent closes, oldest first. change_frac: against the first of them."""
 
@@ -225,6 +238,7 @@ class Snapshot:
     counts: Mapping[str, int] = field(default_factory=dict)
     progress: float | None = None
     finished: bool = False
+    differences: tuple[DifferenceView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -311,6 +325,30 @@ class Unblock:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainDifference:
+    """Account for a difference with the venue as it is; the ledger does not change. Needs a note."""
+
+    difference_id: str
+    note: str
+    actor: str = "trader"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApproveDifference:
+    """Let the ledger follow the venue in one difference. Needs a note.
+
+    entry: what it was (deposit, withdrawal, dust, funding, interest, airdrop, staking, external, other); "" where an
+    instrument is meant is external. price: of one unit in account currency, None: the last one known.
+    """
+
+    difference_id: str
+    note: str
+    entry: str = ""
+    price: Decimal | None = None
+    actor: str = "trader"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AgentControl:
     """Start, pause, resume or stop one agent. action: one of those words."""
 
@@ -358,8 +396,8 @@ class Query:
 
 
 Command = (
-    Halt | Resume | CancelAll | Flatten | Approve | Reject | Resolve | Unblock | AgentControl
-    | PreviewTicket | SubmitTicket | Query
+    Halt | Resume | CancelAll | Flatten | Approve | Reject | Resolve | Unblock | ExplainDifference | ApproveDifference
+    | AgentControl | PreviewTicket | SubmitTicket | Query
 )  # fmt: skip
 
 
@@ -408,10 +446,11 @@ class EngineClient(Protocol):
 
 
 __all__ = [
-    "API_VERSION", "AgentControl", "AgentStatus", "AgentView", "AmountError", "ApprovalView", "Approve", "Autonomy",
-    "BudgetView", "CancelAll", "CertificateView", "CheckCode", "Command", "Direction", "Disposition", "EngineClient",
-    "EventBatch", "Flatten", "Halt", "KillGauge", "MarketView", "Mode", "OrderRole", "OrderStatus", "OrderType",
-    "OrderView", "PositionView", "PreviewTicket", "Query", "Reject", "Reply", "Resolve", "Resume", "RiskCheck",
-    "Side", "Snapshot", "SourceKind", "StreamLine", "SubmitTicket", "Ticket", "TicketPreview", "TradingState",
-    "Unblock", "Verdict", "amount", "describe_action", "frac", "percent", "plain",
+    "API_VERSION", "AgentControl", "AgentStatus", "AgentView", "AmountError", "ApprovalView", "Approve",
+    "ApproveDifference", "Autonomy", "BudgetView", "CancelAll", "CertificateView", "CheckCode", "Command",
+    "DifferenceView", "Direction", "Disposition", "EngineClient", "EventBatch", "ExplainDifference", "Flatten",
+    "Halt", "KillGauge", "MarketView", "Mode", "OrderRole", "OrderStatus", "OrderType", "OrderView", "PositionView",
+    "PreviewTicket", "Query", "Reject", "Reply", "Resolve", "Resume", "RiskCheck", "Side", "Snapshot", "SourceKind",
+    "StreamLine", "SubmitTicket", "Ticket", "TicketPreview", "TradingState", "Unblock", "Verdict", "amount",
+    "describe_action", "frac", "percent", "plain",
 ]  # fmt: skip

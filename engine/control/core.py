@@ -32,6 +32,7 @@ from engine.execution.flatten import Flatten
 from engine.execution.latch import SendLatch
 from engine.execution.paper import PaperGateway
 from engine.execution.protection import uncovered
+from engine.execution.reconcile import Reconciler
 from engine.execution.resolver import Resolver
 from engine.risk.killswitch import EQUITY_UNKNOWN, KillSwitch, Trip, TwoSample
 from engine.triggers.schedule import SlotClock
@@ -57,11 +58,13 @@ class Core:
         self.source = source
         self.slots = slots
         self.kill = KillSwitch(policy.kill)
+        self.reconciler = Reconciler(desk.journal, gateway, desk.clock)
         self.resolver = Resolver(desk.journal, desk.router, gateway, desk.clock)
         self.flatten: Flatten | None = None
         self.feed_status: FeedStatus | None = None
         self.equity: Decimal | None = None
         self.peak = self._low = self.books.baseline.peak
+        self._funded = self.books.funded
         self.max_drawdown_frac = ZERO
         self.data_ms: int | None = None
         self.curve: list[tuple[int, Decimal]] = []
@@ -134,6 +137,19 @@ class Core:
                 owed = self._owed
                 await self.halt(*((owed.actor, owed.reason, owed.evidence) if owed else ("trader", "halted at once")))
         await self._heartbeat_work(self.desk.clock.now_ms())
+        if self.reconciler.is_due and self.journal.broken is None:
+            await self._compare_with_venue()
+
+    async def _compare_with_venue(self) -> None:
+        await self._book_fills()
+        await self.reconciler.while_running()
+        await self.halt_on_overfill()
+
+    async def halt_on_overfill(self) -> None:
+        """Halt when reconciling has booked more of an order than there was (L5)."""
+        if self.reconciler.breach:
+            self.desk.router.breach, self.reconciler.breach = self.reconciler.breach, ""
+            await self._halt_on_breach()
 
     async def halt(self, actor: str, reason: str, evidence: str = "") -> bool:
         """Latch memory, then disk (R19). Returns False when trading was halted already; repeating is safe (U11)."""
@@ -183,6 +199,7 @@ class Core:
             self.flatten = self._new_flatten("restart")
             await self.flatten.take_up(self.books.flatten_id)
         self._peak_is(self.books.baseline.peak)
+        self._funded = self.books.funded
         self.equity = self.desk.surroundings.equity()
 
     async def approve_all(self, actor: str) -> None:
@@ -304,6 +321,7 @@ class Core:
         self.equity = equity
         if equity is None:
             return
+        self._follow_funds()
         self._plot(now_ms, equity)
         base, day = self.books.baseline, now_ms // DAY_MS
         if confirmed:
@@ -322,6 +340,15 @@ class Core:
         self._hour = hour
         day_start = sure if day != base.day else base.day_start
         self.journal.record(now_ms, EquityMarked(equity=equity, peak=self.peak, day=day, day_start=day_start))
+
+    def _follow_funds(self) -> None:
+        """Move what equity is measured from with money that came or left: that is no profit and no loss."""
+        if self.books.funded is self._funded:
+            return
+        moved, self._funded = self.books.funded - self._funded, self.books.funded
+        self.peak += moved
+        self._low += moved
+        self._sure = None if self._sure is None else self._sure + moved
 
     def _peak_is(self, equity: Decimal) -> None:
         """Take a new peak; the deepest fall from it is where equity is lowest until the next."""

@@ -8,8 +8,10 @@ from typing import Any
 from engine.api import (
     AgentControl,
     Approve,
+    ApproveDifference,
     CancelAll,
     Command,
+    ExplainDifference,
     Flatten,
     Halt,
     PreviewTicket,
@@ -21,7 +23,7 @@ from engine.api import (
     SubmitTicket,
     Unblock,
 )
-from engine.control import resolving, tickets
+from engine.control import differing, resolving, tickets
 from engine.control.approving import use
 from engine.control.core import Core
 from engine.domain.agent import AgentStatus
@@ -56,6 +58,8 @@ class Handlers:
             Reject: self._reject,
             Resolve: self._resolve,
             Unblock: self._unblock,
+            ExplainDifference: self._explain,
+            ApproveDifference: self._follow,
             AgentControl: self._agent,
             PreviewTicket: self._preview,
             SubmitTicket: self._submit,
@@ -140,6 +144,12 @@ class Handlers:
 
     async def _unblock(self, command: Unblock) -> Reply:
         return Reply(ok=True, text=resolving.unblock(self._core, command))
+
+    async def _explain(self, command: ExplainDifference) -> Reply:
+        return Reply(ok=True, text=differing.explain(self._core, command))
+
+    async def _follow(self, command: ApproveDifference) -> Reply:
+        return Reply(ok=True, text=await differing.approve(self._core, command))
 
     async def _agent(self, command: AgentControl) -> Reply:
         core, status = self._core, AGENT_ACTIONS.get(command.action)

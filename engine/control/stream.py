@@ -8,11 +8,17 @@ from collections.abc import Iterable, Iterator
 from engine.api import EventBatch, StreamLine
 from engine.domain.decision import describe_action
 from engine.domain.events import (
+    Adjusted,
     AgentChanged,
     ApprovalAsked,
     ApprovalClosed,
     CycleDone,
+    DifferenceClosed,
+    DifferenceFound,
+    DifferenceKind,
     EntriesBlocked,
+    FeePosted,
+    FillCorrected,
     Filled,
     FlattenEnded,
     FlattenStarted,
@@ -186,6 +192,37 @@ def _incident(row: Recorded, event: Incident) -> Iterator[StreamLine]:
     yield _line(row, "incident", outcome=event.code, why=event.text)
 
 
+def _adjusted(row: Recorded, event: Adjusted) -> Iterator[StreamLine]:
+    action, why = f"{plain(event.amount)} {event.asset}", f"{event.kind} by {event.actor}: {event.note}"
+    where = {"agent": event.agent, "instrument": event.instrument}
+    yield _line(row, "funds", action=action, outcome="ADJUSTED", why=why, **where)
+
+
+def _corrected(row: Recorded, event: FillCorrected) -> Iterator[StreamLine]:
+    was, now = event.was, event.now
+    action = f"{was.side} {plain(was.qty)} @ {plain(was.price)} -> {plain(now.qty)} @ {plain(now.price)}"
+    yield _line(
+        row, "fill", agent=event.agent, instrument=was.instrument, action=action, outcome="CORRECTED", why=event.reason
+    )
+
+
+def _fee(row: Recorded, event: FeePosted) -> Iterator[StreamLine]:
+    fill = event.fill
+    action, why = f"fee {plain(event.fee)} {event.fee_asset}", f"of trade {fill.trade_id}"
+    yield _line(row, "fill", agent=event.agent, instrument=fill.instrument, action=action, outcome="FEE", why=why)
+
+
+def _differs(row: Recorded, event: DifferenceFound) -> Iterator[StreamLine]:
+    told = "state" if event.kind is DifferenceKind.MISSED_FILL else "incident"  # its order explains it at once
+    where = {"instrument": event.instrument, "action": event.difference_id}
+    yield _line(row, told, outcome=event.kind.value, why=event.detail, **where)
+
+
+def _settled(row: Recorded, event: DifferenceClosed) -> Iterator[StreamLine]:
+    why = f"by {event.actor}: {event.note}"
+    yield _line(row, "state", action=event.difference_id, outcome=event.how.value, why=why)
+
+
 _MAKERS = {
     CycleDone: _cycle,
     OrderIntended: _intended,
@@ -202,4 +239,9 @@ _MAKERS = {
     FlattenEnded: _flatten_ended,
     FundsMoved: _funds,
     Incident: _incident,
+    Adjusted: _adjusted,
+    FillCorrected: _corrected,
+    FeePosted: _fee,
+    DifferenceFound: _differs,
+    DifferenceClosed: _settled,
 }

@@ -10,6 +10,7 @@ from engine.api import (
     ApprovalView,
     BudgetView,
     CertificateView,
+    DifferenceView,
     KillGauge,
     MarketView,
     OrderView,
@@ -18,6 +19,7 @@ from engine.api import (
 )
 from engine.control.core import Core
 from engine.domain.agent import AgentStatus
+from engine.domain.events import DifferenceFound
 from engine.domain.intent import Mode
 from engine.domain.market import SourceKind
 from engine.domain.money import ZERO, signed_frac
@@ -77,6 +79,14 @@ def snapshot(core: Core, *, mono_ms: float, progress: float | None, finished: bo
                 "orders": books.count.orders, "halts": books.count.halts},
         progress=progress,
         finished=finished,
+        differences=tuple(_difference(found) for found in books.differences.values()),
+    )  # fmt: skip
+
+
+def _difference(found: DifferenceFound) -> DifferenceView:
+    return DifferenceView(
+        difference_id=found.difference_id, kind=found.kind.value, instrument=found.instrument, asset=found.asset,
+        ours=found.ours, venue=found.venue, detail=found.detail,
     )  # fmt: skip
 
 

@@ -389,7 +389,7 @@ class Books:
     def _found(self, ts_ms: int, event: DifferenceFound) -> None:
         if event.difference_id not in self.differences:
             self.count.differences += 1
-            self.count.incidents += 1
+            self.count.incidents += event.kind is not DifferenceKind.MISSED_FILL
         self.explained.pop((event.kind, event.subject), None)  # what it explained is no longer how things are
         self.differences[event.difference_id] = event
         self._block()
@@ -406,8 +406,9 @@ class Books:
     def _block(self) -> None:
         self.blocked = {}
         for found in self.differences.values():
-            for key in (found.instrument,) if found.instrument else self.instruments:
-                self.blocked.setdefault(key, f"{found.difference_id}: {found.detail}")
+            for key, listed in self.instruments.items():
+                if found.instrument in ("", key) or found.asset == listed.base:
+                    self.blocked.setdefault(key, f"{found.difference_id}: {found.detail}")
 
     def _held_up(self, ts_ms: int, event: EntriesBlocked) -> None:
         self.held_up.pop(event.instrument, None)

@@ -23,6 +23,7 @@ from engine.domain.events import (
 from engine.domain.lifecycle import NEWS_OF_STATUS, News, after_fill, after_news, after_size, fill_news, step
 from engine.domain.order import Fill, Order, OrderRole, OrderStatus
 from engine.domain.policy import TradingState
+from engine.execution.differences import Findings
 from engine.execution.gateway import ResizeUpdate, StatusUpdate, VenueUpdate
 
 FILL_STATES = (OrderStatus.FILLED, OrderStatus.PARTIALLY_FILLED)
@@ -34,7 +35,7 @@ def events_of(updates: Iterable[VenueUpdate], books: Books, seen: Callable[[Fill
     """Return what the updates mean as journal events. seen: whether a fill is booked already (R12).
 
     The states FILLED and PARTIALLY_FILLED follow from the fills themselves, so the venue's word on them is not
-    written a second time. A fill of an order that is not ours is booked to `external`, and said (E33).
+    written a second time. A fill of an order that is not ours is booked to `external`, and is a difference (E32).
     """
     events: list[Event] = []
     fresh: set[tuple[str, str]] = set()
@@ -68,6 +69,7 @@ class _Orders:
     def __init__(self, books: Books) -> None:
         self._books = books
         self._moved: dict[str, Order] = {}
+        self.findings = Findings(books)
 
     @property
     def is_halted(self) -> bool:
@@ -83,9 +85,8 @@ class _Orders:
 def _fill_events(fill: Fill, orders: _Orders) -> Iterator[Event]:
     order = orders.find(fill.client_order_id)
     if order is None:
-        text = f"fill {fill.trade_id} of {fill.instrument} belongs to no order of ours: booked to {EXTERNAL}"
         yield Filled(agent=EXTERNAL, role=OrderRole.ENTRY, fill=fill)
-        yield Incident(code="EXTERNAL_FILL", text=text)
+        yield from orders.findings.foreign_fill(fill)
         return
     after = after_fill(order, fill, fill.ts_ms)
     orders.keep(after)

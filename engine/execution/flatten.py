@@ -110,9 +110,9 @@ class Flatten:
         ours = [p for p in self._books.open_positions() if p.instrument == key and p.qty > 0]
         booked = sum((p.qty for p in ours), ZERO)
         floor = self._instrument(key).floor_qty
-        shares = [(p.agent, floor(p.qty if booked <= venue_qty else p.qty * venue_qty / booked)) for p in ours]
-        shares.append((EXTERNAL, floor(max(ZERO, venue_qty - booked))))
-        return [Position(agent, key, qty) for agent, qty in shares if qty > 0]
+        share = {p.agent: p.qty if booked <= venue_qty else p.qty * venue_qty / booked for p in ours}
+        share[EXTERNAL] = share.get(EXTERNAL, ZERO) + max(ZERO, venue_qty - booked)
+        return [Position(agent, key, floor(qty)) for agent, qty in share.items() if floor(qty) > 0]
 
     async def _close(self, position: Position) -> None:
         price = self.valuation.price(position.instrument) or ZERO

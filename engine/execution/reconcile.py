@@ -1,73 +1,217 @@
-"""Ask the venue, explain every difference, and only then let anything trade (R14)."""
+"""Ask the venue, explain every difference, and only then let anything trade (R14).
+
+What our own orders explain is booked: fills we had not been told of, with their agent, fees named late, trades taken
+back. What nothing explains is a difference: journaled once, shown, and in the way of entries until it is gone, or a
+person explains or approves it. The ledger never follows the venue by itself.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 
-from engine.clock import Clock
-from engine.domain.events import Incident, OrderResized
+from engine.clock import MINUTE_MS, Clock
+from engine.domain.agent import EXTERNAL
+from engine.domain.events import (
+    Closing,
+    DifferenceFound,
+    DifferenceKind,
+    Event,
+    FeePosted,
+    FillCorrected,
+    Filled,
+    Incident,
+)
 from engine.domain.money import ZERO, plain
-from engine.domain.order import Order, OrderStatus
-from engine.execution.accounting import FILL_STATES, events_of
-from engine.execution.gateway import Gateway, StatusUpdate
+from engine.domain.order import Fill, Order, OrderRole, OrderStatus
+from engine.execution.accounting import events_of, overfilled
+from engine.execution.differences import Findings, closed, drifts
+from engine.execution.gateway import Gateway, VenueOrder
+from engine.execution.settling import settle_orders, take_sizes
 from engine.store.journal import Journal
+
+EVERY_MS = 5 * MINUTE_MS
+CLOCKS_DIFFER_MS = 60 * MINUTE_MS
+"""While running, fills are asked for from so long before the last look on."""
+TAKEN = (OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED, OrderStatus.CANCEL_PENDING)
+Drift = tuple[str, Decimal, Decimal]
 
 
 async def reconcile(journal: Journal, gateway: Gateway, clock: Clock, sending: Container[str] = ()) -> list[str]:
-    """Book fills we missed, settle orders by the venue's word, and return what it cannot explain, as sentences.
+    """Reconcile as a start does, and return the differences that are open after it, as sentences."""
+    return [found.detail for found in await Reconciler(journal, gateway, clock).at_start(sending)]
 
-    sending: ids of orders whose create is under way; they are not asked for.
+
+@dataclass(slots=True)
+class Reconciler:
+    """Compares one venue account with the journal: whole at a start, and by what can be asked cheaply while running.
+
+    breach: an order that filled beyond its quantity, "" while none has; trading must halt on it (L5).
     """
-    gateway.drain()  # what these updates say is asked again below, from the venue's own record
-    for order in list(journal.books.orders.values()):
-        await _take_size(journal, gateway, clock, order)
-    fills = await gateway.fills_since(0)
-    events = events_of(fills, journal.books, lambda f: journal.has_fill(f.venue, f.account, f.instrument, f.trade_id))
-    if events:
-        journal.record(clock.now_ms(), *events)
-    for order in list(journal.books.orders.values()):
-        if order.client_order_id not in sending:
-            await _settle(journal, gateway, clock, order)
-    return await _drift(journal, gateway, clock)
+
+    journal: Journal
+    gateway: Gateway
+    clock: Clock
+    breach: str = ""
+    _looked_ms: int = 0
+    _suspected: set[Drift] = field(default_factory=set)
+    _failing: bool = False
+
+    async def at_start(self, sending: Container[str] = ()) -> list[DifferenceFound]:
+        """Take the venue's word on fills and orders, and return the differences that are open after it (P08).
+
+        sending: ids of orders whose create is under way; they are not asked for.
+        """
+        journal, gateway, clock = self.journal, self.gateway, self.clock
+        gateway.drain()  # what these updates say is asked again below, from the venue's own record
+        await take_sizes(journal, gateway, clock)
+        fills = await gateway.fills_since(0)
+        self._take_fills(fills)
+        taken = [order for order in journal.books.orders.values() if order.status in TAKEN]
+        await settle_orders(journal, gateway, clock, sending)
+        self._looked_ms = clock.now_ms()
+        shown, balances = await gateway.open_orders(), await gateway.balances()
+        if drifts(journal.books, balances):
+            await self._take_back(fills)
+        missing = [order for order in taken if await self._is_missing(order)]
+        self._compare(shown, drifts(journal.books, balances), missing)
+        return list(journal.books.differences.values())
+
+    @property
+    def is_due(self) -> bool:
+        """Tell whether it is time to look again; a clock that was set back does not hold it up for long."""
+        return abs(self.clock.now_ms() - self._looked_ms) >= EVERY_MS
+
+    async def while_running(self) -> None:
+        """Look at fills, open orders and balances again; the caller has booked what was told.
+
+        A venue's answers are not of one instant: a drift counts when a second look finds the very same.
+        """
+        now_ms, gateway = self.clock.now_ms(), self.gateway
+        since_ms, self._looked_ms = max(0, self._looked_ms - CLOCKS_DIFFER_MS), now_ms
+        try:
+            fills = await gateway.fills_since(since_ms)
+            shown, balances = await gateway.open_orders(), await gateway.balances()
+        except Exception as error:  # no answer is no difference; that there is none must be seen, once
+            self._say_failing(str(error) or repr(error))
+            return
+        self._failing = False
+        self._take_fills(fills)
+        found = set(drifts(self.journal.books, balances))
+        known = [drift for drift in found if drift in self._suspected]
+        self._suspected = found
+        self._compare(shown, known, [], waiting={asset for asset, _, _ in found})
+
+    def _record(self, events: Iterable[Event]) -> None:
+        rows = tuple(events)
+        if rows:
+            self.journal.record(self.clock.now_ms(), *rows)
+
+    # Fills.
+
+    def _take_fills(self, fills: Iterable[Fill]) -> None:
+        """Book what is new, each with the difference it was; what is known already can only bring its fee."""
+        books, findings = self.journal.books, Findings(self.journal.books)
+        unseen: dict[tuple[str, str], Fill] = {}
+        for fill in fills:
+            key = (fill.instrument, fill.trade_id)
+            if not self.journal.has_fill(fill.venue, fill.account, fill.instrument, fill.trade_id):
+                unseen.setdefault(key, fill)
+            elif key in books.fees_pending and fill.fee_asset:
+                self._record(self._late_fee(books.fees_pending[key], fill))
+        mine = [fill for fill in unseen.values() if books.order(fill.client_order_id) is not None]
+        events = list(self._explained(events_of(mine, books, lambda fill: False), findings))
+        for fill in unseen.values():
+            if books.order(fill.client_order_id) is None:
+                events.extend(self._of_no_known_order(fill, findings))
+        self._record(events)
+        self.breach = self.breach or overfilled(books, events)
+
+    def _explained(self, events: Iterable[Event], findings: Findings) -> Iterator[Event]:
+        for event in events:
+            if isinstance(event, Filled):
+                found, ended = findings.missed_fill(event.fill, event.agent)
+                yield from (found, event, ended)
+            else:
+                yield event
+
+    def _of_no_known_order(self, fill: Fill, findings: Findings) -> Iterator[Event]:
+        """Book a fill of an order the books no longer keep to its agent, any other to `external`."""
+        intent = self.journal.intent_of(fill.client_order_id)
+        if intent is None:
+            yield Filled(agent=EXTERNAL, role=OrderRole.ENTRY, fill=fill)
+            yield from findings.foreign_fill(fill)
+            return
+        found, ended = findings.missed_fill(fill, intent.agent)
+        yield from (found, Filled(agent=intent.agent, role=intent.role, fill=fill), ended)
+        yield Incident(code="LATE_FILL", text=f"order {fill.client_order_id} ended long ago and filled all the same")
+
+    def _late_fee(self, came: Fill, fill: Fill) -> Iterator[Event]:
+        booked = self.journal.booked(came.venue, came.account, came.instrument, came.trade_id)
+        if booked is not None:
+            yield FeePosted(agent=booked.agent, fill=came, fee=fill.fee, fee_asset=fill.fee_asset)
+
+    async def _take_back(self, fills: Iterable[Fill]) -> None:
+        """Book trades the venue has taken back: gone from its list, and from what it says their order filled (E14)."""
+        books = self.journal.books
+        listed = {(fill.instrument, fill.trade_id) for fill in fills}
+        for order in [order for order in books.all_orders() if order.filled_qty]:
+            shown = await self.gateway.find(order.client_order_id)
+            if shown is None or shown.filled_qty >= order.filled_qty:
+                continue
+            booked = self.journal.fills_of(order.client_order_id)
+            gone = [each for each in booked if (each.fill.instrument, each.fill.trade_id) not in listed]
+            if sum((each.fill.qty for each in gone), ZERO) == order.filled_qty - shown.filled_qty:
+                self._record(event for each in gone for event in _bust(each))
+
+    # Orders and balances.
+
+    async def _is_missing(self, order: Order) -> bool:
+        now = self.journal.books.order(order.client_order_id)
+        if now is None or now.status.is_working or now.status is OrderStatus.FILLED:
+            return False
+        return await self.gateway.find(order.client_order_id) is None
+
+    def _compare(
+        self, shown: Iterable[VenueOrder], found: Iterable[Drift], missing: Iterable[Order],
+        waiting: Container[str] = (),
+    ) -> None:  # fmt: skip
+        """Record what is found, and close what is not found again. waiting: assets not yet certain to agree."""
+        books, findings = self.journal.books, Findings(self.journal.books)
+        events: list[Event] = []
+        for order in shown:
+            if books.order(order.client_order_id) is None and self.journal.intent_of(order.client_order_id) is None:
+                events += findings.foreign_order(order)
+        for asset, ours, venue in found:
+            events += findings.balance(asset, ours, venue)
+        for order in missing:
+            events += findings.missing_order(order)
+        self._record(events)
+        self._record(closing for closing in findings.gone(waiting))
+        self._record(self._harmless(waiting))
+
+    def _harmless(self, waiting: Container[str]) -> Iterator[Event]:
+        """Explain orders that went missing where balances agree: had they filled, it would show."""
+        books = self.journal.books
+        for found in list(books.differences.values()):
+            if found.kind is not DifferenceKind.MISSING_ORDER:
+                continue
+            listed = books.instruments[found.instrument]
+            differing = {each.asset for each in books.differences.values()}
+            if not {listed.base, listed.quote} & differing and not (listed.base in waiting or listed.quote in waiting):
+                yield closed(found, Closing.EXPLAINED, "balances agree with ours, so nothing of it filled unseen")
+
+    def _say_failing(self, why: str) -> None:
+        if not self._failing:
+            self._failing = True
+            self._record([Incident(code="RECONCILE_FAILED", text=f"the venue could not be compared: {why}"[:300])])
 
 
-async def _take_size(journal: Journal, gateway: Gateway, clock: Clock, order: Order) -> None:
-    """Take the venue's word on an order's quantity before its fills: they end an order that covers what they fill."""
-    shown = await gateway.find(order.client_order_id)
-    if shown is not None and shown.qty != order.qty:
-        journal.record(clock.now_ms(), OrderResized(client_order_id=order.client_order_id, qty=shown.qty))
-
-
-async def _settle(journal: Journal, gateway: Gateway, clock: Clock, order: Order) -> None:
-    """Take the venue's word on an order. One it does not show was never sent, once its horizon has passed (P03)."""
-    shown = await gateway.find(order.client_order_id)
-    if shown is not None:
-        if shown.status not in FILL_STATES:
-            _tell(journal, clock, order, shown.status, shown.reason or "as the venue shows it")
-        return
-    tier, waited_ms = gateway.tier, clock.now_ms() - order.updated_ms
-    asked_before = order.status is not OrderStatus.INTENT_RECORDED or not tier.horizon_ms
-    if asked_before and waited_ms >= tier.horizon_ms and tier.finds_by_client_id:
-        _tell(journal, clock, order, OrderStatus.NOT_SENT, "the venue does not know it, past its horizon")
-    else:
-        _tell(journal, clock, order, OrderStatus.UNKNOWN, "the venue does not show it yet")
-
-
-def _tell(journal: Journal, clock: Clock, order: Order, status: OrderStatus, reason: str) -> None:
-    update = StatusUpdate(client_order_ids=(order.client_order_id,), status=status, reason=reason, asked=True)
-    events = events_of([update], journal.books, lambda fill: True)
-    if events:
-        journal.record(clock.now_ms(), *events)
-
-
-async def _drift(journal: Journal, gateway: Gateway, clock: Clock) -> list[str]:
-    """Compare balances; a difference is an incident, never an adjustment."""
-    venue, ours = await gateway.balances(), journal.books.balances
-    drifts = [
-        f"{asset}: the venue holds {plain(venue.get(asset, ZERO))}, our fills add up to {plain(ours.get(asset, ZERO))}"
-        for asset in sorted({*venue, *ours})
-        if venue.get(asset, ZERO) != ours.get(asset, ZERO)
-    ]
-    if drifts:
-        journal.record(clock.now_ms(), *[Incident(code="BALANCE_DRIFT", text=text) for text in drifts])
-    return drifts
+def _bust(booked: Filled) -> Iterator[Event]:
+    was = booked.fill
+    now = replace(was, qty=ZERO, fee=ZERO)
+    reason = f"the venue took trade {was.trade_id} back"
+    yield FillCorrected(agent=booked.agent, was=was, now=now, reason=reason)
+    text = f"{reason}: {was.side} {plain(was.qty)} {was.instrument} at {plain(was.price)} of {booked.agent}"
+    yield Incident(code="BUST", text=text)

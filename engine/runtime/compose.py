@@ -34,7 +34,6 @@ from engine.errors import UsageError
 from engine.execution.latch import SendLatch
 from engine.execution.paper import PaperGateway
 from engine.execution.paper_store import PaperStore
-from engine.execution.reconcile import reconcile
 from engine.execution.router import Router
 from engine.llm.client import ModelClient
 from engine.llm.router import client_for
@@ -158,17 +157,21 @@ def timed_agents(agents: Iterable[AgentConfig]) -> dict[str, Schedule]:
 
 
 async def arm(parts: Parts, plan: Plan, now_ms: int) -> None:
-    """Take up work: fund a new venue account, list what is new, reconcile, and only then let agents run."""
-    journal, books = parts.journal, parts.journal.books
+    """Take up work on a store that is open: the one way to it, after any end, for consoles, replays and the CLI.
+
+    Opening it took the lock, bumped the epoch, proved the chain's tail and added the journal up. Here a new venue
+    account gets its money, what is new is listed, the venue is compared with the journal, and what explains a
+    difference is written; an open one holds up entries, not exits. Only then do agents run.
+    """
+    journal, books, core = parts.journal, parts.journal.books, parts.core
     if _may_fund(books) and not await parts.gateway.balances():
         for asset, qty in books.balances.items():
             if qty > 0:
                 parts.gateway.deposit(asset, qty)
     journal.record(now_ms, *_news(plan, journal))
-    drifts = await reconcile(journal, parts.gateway, parts.core.desk.clock)
-    if drifts:
-        await parts.core.halt("reconcile", f"the venue and the ledger differ: {drifts[0]}"[:300])
-    await parts.core.take_up(now_ms)
+    await core.reconciler.at_start()
+    await core.halt_on_overfill()
+    await core.take_up(now_ms)
 
 
 def _may_fund(books: Books) -> bool:

@@ -56,10 +56,13 @@ def question(name: str, args: dict[str, str]) -> Question[Any]:
         return queries.decisions(limit, agent=agent, acted_only=acted, instrument=instrument)
     if name == "positions":
         return _only(queries.positions(open_only=True), agent, instrument, limit)
+    if name == "differences":
+        return queries.differences(limit, open_only=args.get("open_only", "").lower() == "true")
     plain_lists = {"orders": queries.orders, "fills": queries.fills, "ledger": queries.ledger,
                    "states": queries.states, "incidents": queries.incidents}  # fmt: skip
     if name not in plain_lists:
-        raise UsageError(f"No table {name!r}; there are: decisions, positions, explain, {', '.join(plain_lists)}.")
+        known = ", ".join(("decisions", "positions", "differences", "explain", *plain_lists))
+        raise UsageError(f"No table {name!r}; there are: {known}.")
     return _only(plain_lists[name](limit if not (agent or instrument) else None), agent, instrument, limit)
 
 

@@ -11,11 +11,11 @@ from engine.domain.intent import Mode
 from engine.domain.portfolio import LateMoveError
 from engine.errors import StoreError
 from engine.paths import StorePaths
-from engine.store import chain, codec, database
+from engine.store import chain, codec, database, lookup
 from engine.store.anchor import Anchor
 from engine.store.freezing import form, freeze
 from engine.store.lock import StoreLock, take_lock
-from engine.store.packing import pack, unpack
+from engine.store.packing import pack
 from engine.store.recovery import Recovered, check_anchor, recover, refuse_batch, refuse_lost, refuse_mode
 from engine.store.staging import copied
 from engine.store.tables import Changes, market_name, order_key, write_changes
@@ -187,6 +187,15 @@ class Journal:
         if self.publish is not None:
             self.publish([Recorded(self.seq, ts_ms, event)])
 
+    def has_fill(self, venue: str, account: str, instrument: str, trade_id: str) -> bool:
+        """Tell whether a fill is recorded, so that the venue's repetitions can be left out (R12, E06)."""
+        market = self._names.get(market_name(venue, account, instrument))
+        if market is None:
+            market = self._changes.fresh.get(market_name(venue, account, instrument), 0)
+        return (market, trade_id) in self._changes.fills or self._is_there(
+            "SELECT 1 FROM fills WHERE market = ? AND trade_id = ?", market, trade_id
+        )
+
     def require_ours(self) -> None:
         """Raise StoreError when writing has failed, or another engine has opened the store since (S5, P19).
 
@@ -201,27 +210,21 @@ class Journal:
         except sqlite3.Error as error:
             raise self._failed(error) from None
 
-    def has_fill(self, venue: str, account: str, instrument: str, trade_id: str) -> bool:
-        """Tell whether a fill is recorded, so that the venue's repetitions can be left out (R12, E06)."""
-        market = self._names.get(market_name(venue, account, instrument))
-        if market is None:
-            market = self._changes.fresh.get(market_name(venue, account, instrument), 0)
-        return (market, trade_id) in self._changes.fills or self._is_there(
-            "SELECT 1 FROM fills WHERE market = ? AND trade_id = ?", market, trade_id
-        )
-
     def booked(self, venue: str, account: str, instrument: str, trade_id: str) -> Filled | None:
         """Return a recorded fill as it was booked first, None when there is none."""
         self.flush()
-        market = self._names.get(market_name(venue, account, instrument))
-        event = self._event_behind("SELECT seq FROM fills WHERE market = ? AND trade_id = ?", market or 0, trade_id)
-        return event if isinstance(event, Filled) else None
+        market = self._names.get(market_name(venue, account, instrument), 0)
+        return lookup.booked(self._open(), market, trade_id)
 
     def intent_of(self, client_order_id: str) -> OrderIntended | None:
         """Return what an order of ours was intended as, however long ago; None for one this journal does not know."""
         self.flush()
-        event = self._event_behind("SELECT seq FROM orders WHERE id = ?", order_key(client_order_id))
-        return event if isinstance(event, OrderIntended) else None
+        return lookup.intent_of(self._open(), order_key(client_order_id))
+
+    def fills_of(self, client_order_id: str) -> list[Filled]:
+        """Return the fills of an order of ours as they stand, less those that were taken back (E14)."""
+        self.flush()
+        return lookup.fills_of(self._open(), order_key(client_order_id))
 
     def flush(self) -> None:
         """Commit what a batch still holds; nothing to do for a live journal."""
@@ -360,13 +363,6 @@ class Journal:
         if self._connection is None:
             raise StoreError(f"{self.paths.store_db} is closed.")
         return self._connection
-
-    def _event_behind(self, sql: str, *values: str | bytes | int) -> Event | None:
-        try:
-            row = self._open().execute(f"SELECT kind, payload FROM journal WHERE seq = ({sql})", values).fetchone()
-        except sqlite3.Error as error:
-            raise self._failed(error) from None
-        return None if row is None else codec.decode(row[0], unpack(row[1]))
 
     # The transaction itself.
 

@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 
 from engine.domain.agent import EXTERNAL
 from engine.domain.books import Books
-from engine.domain.events import Filled, Incident, OrderIntended, OrderResized, OrdersUpdated
+from engine.domain.events import (
+    DifferenceFound,
+    DifferenceKind,
+    Filled,
+    Incident,
+    OrderIntended,
+    OrderResized,
+    OrdersUpdated,
+)
 from engine.domain.ledger import imbalance
 from engine.domain.order import Fill, OrderRole, OrderStatus, OrderType, Side
 from engine.execution.accounting import events_of, overfilled
@@ -179,7 +187,8 @@ def test_cancel_after_a_partial_fill_keeps_what_filled() -> None:
 def test_fill_of_no_order_of_ours_is_external_and_said() -> None:
     books = fresh_books()
     events = book(books, [fill_of("f" * 32)])
-    assert [event.code for event in events if isinstance(event, Incident)] == ["EXTERNAL_FILL"]
+    (found,) = [event for event in events if isinstance(event, DifferenceFound)]
+    assert (found.kind, found.instrument, found.venue) == (DifferenceKind.EXTERNAL_POSITION, BTC.key, 1)
     assert books.position(EXTERNAL, BTC.key).qty == 1
     assert books.held(BTC.key) == 1
 

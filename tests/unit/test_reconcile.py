@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.domain.events import Incident
+from engine.domain.events import DifferenceFound
 from engine.domain.order import OrderRole, OrderStatus, OrderType
 from engine.execution.gateway import AmbiguousSendError
 from engine.execution.reconcile import reconcile
@@ -159,18 +159,20 @@ async def test_protection_that_shrank_while_we_were_down_has_its_size_again(benc
 @pytest.mark.parametrize(
     ("held", "said"),
     [
-        ({"USDT": CASH - 1}, "USDT: the venue holds 99999, our fills add up to 100000"),
-        ({"USDT": CASH, "BTC": Decimal("0.5")}, "BTC: the venue holds 0.5, our fills add up to 0"),
-        ({}, "USDT: the venue holds 0, our fills add up to 100000"),
+        ({"USDT": CASH - 1}, "USDT: the venue holds 99999, our entries add up to 100000"),
+        ({"USDT": CASH, "BTC": Decimal("0.5")}, "BTC: the venue holds 0.5, our entries add up to 0"),
+        ({}, "USDT: the venue holds 0, our entries add up to 100000"),
     ],
     ids=["less money", "a coin more", "an empty account"],
 )
-async def test_balance_that_no_fill_explains_is_an_incident_and_changes_nothing(
+async def test_balance_that_no_fill_explains_is_a_difference_and_changes_nothing(
     tmp_path: Path, held: dict[str, Decimal], said: str
 ) -> None:
     bench = Bench(tmp_path / "s", FakeVenue(held=held))
     assert await settle(bench) == [said]
-    assert [(incident.code, incident.text) for incident in bench.rows(Incident)] == [("BALANCE_DRIFT", said)]
+    assert [found.detail for found in bench.rows(DifferenceFound)] == [said]
+    assert await settle(bench) == [said]
+    assert len(bench.rows(DifferenceFound)) == 1, "it is journaled once while it is open"
     assert bench.books.balances == {"USDT": CASH}
     bench.journal.close()
 
@@ -179,5 +181,7 @@ async def test_balance_that_no_fill_explains_is_an_incident_and_changes_nothing(
 async def test_trade_made_by_hand_at_the_venue_is_booked_as_external(bench: Bench) -> None:
     bench.venue.fills = [fill_of("by hand")]
     bench.venue.held = after("50050", BTC="1")
-    assert await settle(bench) == []
+    (said,) = await settle(bench)
+    assert said == f"fills of by hand, no order of ours, changed {BTC.key} by 1: booked to external"
+    assert list(bench.books.blocked) == [BTC.key]
     assert bench.books.position("external", BTC.key).qty == 1

@@ -28,6 +28,15 @@ commands = st.one_of(
     st.builds(api.Flatten, actor=texts),
     st.builds(api.Approve, approval_id=texts, code=texts, actor=texts),
     st.builds(api.Reject, approval_id=texts, note=texts, actor=texts),
+    st.builds(api.ExplainDifference, difference_id=texts, note=texts, actor=texts),
+    st.builds(
+        api.ApproveDifference,
+        difference_id=texts,
+        note=texts,
+        entry=texts,
+        actor=texts,
+        price=st.none() | st.decimals(min_value=0, max_value=10**9, places=8),
+    ),
     st.builds(api.AgentControl, agent=texts, action=texts, reason=texts, actor=texts),
     st.builds(api.PreviewTicket, ticket=tickets),
     st.builds(api.SubmitTicket, ticket=tickets, preview_id=texts, actor=texts),
@@ -47,8 +56,8 @@ def test_command_is_the_same_at_the_other_end(command: api.Command) -> None:
 
 def test_every_command_of_the_api_can_be_sent() -> None:
     assert set(COMMANDS) == {
-        "Halt", "Resume", "CancelAll", "Flatten", "Approve", "Reject", "Resolve", "Unblock", "AgentControl",
-        "PreviewTicket", "SubmitTicket", "Query",
+        "Halt", "Resume", "CancelAll", "Flatten", "Approve", "Reject", "Resolve", "Unblock",
+        "ExplainDifference", "ApproveDifference", "AgentControl", "PreviewTicket", "SubmitTicket", "Query",
     }  # fmt: skip
 
 
