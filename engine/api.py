@@ -388,6 +388,13 @@ class SubmitTicket:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BackUp:
+    """Make a proven copy of the store. to: the folder it goes into, "" for the store's own backups."""
+
+    to: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
     """Read from the store: decisions, orders, fills, positions, explain, agents, status... args are texts."""
 
@@ -397,7 +404,7 @@ class Query:
 
 Command = (
     Halt | Resume | CancelAll | Flatten | Approve | Reject | Resolve | Unblock | ExplainDifference | ApproveDifference
-    | AgentControl | PreviewTicket | SubmitTicket | Query
+    | AgentControl | PreviewTicket | SubmitTicket | BackUp | Query
 )  # fmt: skip
 
 
@@ -447,7 +454,7 @@ class EngineClient(Protocol):
 
 __all__ = [
     "API_VERSION", "AgentControl", "AgentStatus", "AgentView", "AmountError", "ApprovalView", "Approve",
-    "ApproveDifference", "Autonomy", "BudgetView", "CancelAll", "CertificateView", "CheckCode", "Command",
+    "ApproveDifference", "Autonomy", "BackUp", "BudgetView", "CancelAll", "CertificateView", "CheckCode", "Command",
     "DifferenceView", "Direction", "Disposition", "EngineClient", "EventBatch", "ExplainDifference", "Flatten",
     "Halt", "KillGauge", "MarketView", "Mode", "OrderRole", "OrderStatus", "OrderType", "OrderView", "PositionView",
     "PreviewTicket", "Query", "Reject", "Reply", "Resolve", "Resume", "RiskCheck", "Side", "Snapshot", "SourceKind",

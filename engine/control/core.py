@@ -25,7 +25,7 @@ from engine.domain.events import (
     StateChanged,
 )
 from engine.domain.market import FeedEvent, FeedStatus, Instant, OrderBook, Quote, Source
-from engine.domain.money import ZERO, plain
+from engine.domain.money import ZERO, kept, plain
 from engine.domain.policy import KillAction, Policy, TradingState
 from engine.errors import StoreError
 from engine.execution.flatten import Flatten
@@ -85,12 +85,12 @@ class Core:
     @property
     def shown_state(self) -> TradingState:
         """The state a person must see: HALTED as soon as nothing can be sent, before it is on disk."""
-        return TradingState.HALTED if self.latch.halted else self.books.state
+        return TradingState.HALTED if self.latch.halted or self.journal.broken else self.books.state
 
     @property
     def shown_reason(self) -> str:
         """Why trading is in that state; what could not be written comes first."""
-        return self.unwritten or self.books.state_reason
+        return self.unwritten or self.journal.broken or self.books.state_reason
 
     @property
     def trader_status(self) -> AgentStatus:
@@ -129,6 +129,7 @@ class Core:
     async def on_heartbeat(self) -> None:
         """Do what is due by the clock alone: expiries, interval slots, the halt file, a flatten under way."""
         if self.journal.broken is not None:
+            self._halt_unwritten(self.journal.broken)
             self.journal.try_again()
         if self.books.state is not TradingState.HALTED:
             if self.latch.file_exists:
@@ -163,6 +164,23 @@ class Core:
         except StoreError as error:  # the memory latch holds without a disk (P23); what failed must be seen
             self.unwritten, self._owed = f"{reason}; not written: {error}", change
         return True
+
+    async def catch_up(self, why: str) -> None:
+        """After a standstill: hold entries, ask the venue what it did meanwhile, and go on if all is explained."""
+        self.latch.held = why
+        now_ms = self.desk.clock.now_ms()
+        self.journal.record(now_ms, Incident(code="STOOD_STILL", text=f"{why}; entries waited for the venue's word"))
+        await self._book_fills()
+        await self.reconciler.at_start(self.desk.router.sending)
+        await self.halt_on_overfill()
+        self.latch.held = ""
+
+    def _halt_unwritten(self, problem: str) -> None:
+        """What cannot be written down must not trade; the halt itself is written once that works again (P23, P26)."""
+        self.latch.close()
+        if self._owed is None and self.books.state is not TradingState.HALTED:
+            self._owed = StateChanged(state=TradingState.HALTED, actor="store", reason=f"the store failed: {problem}")
+            self.unwritten = self._owed.reason
 
     async def resume(self, actor: str, reason: str) -> None:
         """Let trading go on from here: a person said why (R17). The latch opens once that is on disk."""
@@ -217,7 +235,8 @@ class Core:
         if self.equity is None:
             return
         now_ms = self.desk.clock.now_ms()
-        moved = BaselineReset(start=self.equity, peak=self.equity, day=now_ms // DAY_MS, day_start=self.equity)
+        equity = kept(self.equity)
+        moved = BaselineReset(start=equity, peak=equity, day=now_ms // DAY_MS, day_start=equity)
         self.journal.record(now_ms, moved)
         self._peak_is(self.equity)
 
@@ -323,7 +342,8 @@ class Core:
             return
         self._follow_funds()
         self._plot(now_ms, equity)
-        base, day = self.books.baseline, now_ms // DAY_MS
+        base = self.books.baseline
+        day = max(now_ms // DAY_MS, base.day)  # a clock set back begins no day again (P22)
         if confirmed:
             self._sure = equity
         elif self._sure is None or day == base.day:
@@ -334,12 +354,13 @@ class Core:
         elif sure < self._low:
             self._low = sure
             self.max_drawdown_frac = max(self.max_drawdown_frac, (self.peak - sure) / self.peak)
-        hour = now_ms // HOUR_MS
+        hour = max(now_ms // HOUR_MS, self._hour)
         if hour == self._hour and (self.peak is base.peak or self.peak <= base.peak * self._peak_step):
             return
         self._hour = hour
         day_start = sure if day != base.day else base.day_start
-        self.journal.record(now_ms, EquityMarked(equity=equity, peak=self.peak, day=day, day_start=day_start))
+        marked = EquityMarked(equity=kept(equity), peak=kept(self.peak), day=day, day_start=kept(day_start))
+        self.journal.record(now_ms, marked)
 
     def _follow_funds(self) -> None:
         """Move what equity is measured from with money that came or left: that is no profit and no loss."""

@@ -13,6 +13,8 @@ from engine.control import views
 from engine.control.core import Core
 from engine.control.handlers import Handlers
 from engine.control.stream import Stream
+from engine.control.upkeep import Upkeep
+from engine.control.watchdog import STALL_MS, Watchdog
 from engine.domain.market import FeedEvent
 from engine.market.feed import Feed
 from engine.triggers.schedule import WallSchedule
@@ -27,6 +29,7 @@ class Engine:
     """A core, its feed and its drivers.
 
     wall: the machine's clock; the core's own may be virtual. schedule: of agents that run by the machine's clock.
+    stall_ms: a loop that stands still for longer holds entries until the venue has been asked (P16, P21, P36).
     """
 
     def __init__(
@@ -37,6 +40,8 @@ class Engine:
         stream: Stream,
         wall: Clock,
         schedule: WallSchedule | None = None,
+        upkeep: Upkeep | None = None,
+        stall_ms: float = STALL_MS,
     ) -> None:
         self.core = core
         self.feed = feed
@@ -44,6 +49,8 @@ class Engine:
         self.stream = stream
         self.wall = wall
         self.schedule = schedule
+        self.upkeep = upkeep
+        self._watchdog = Watchdog(wall, self._hold, stall_ms)
         self.finished = False
         self.latest: Snapshot | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -59,11 +66,15 @@ class Engine:
             on_ready()
         if self.schedule is not None:
             self.schedule.start()
+        self._watchdog.start()
         driving = asyncio.create_task(self._drive())
         tasks = [driving, asyncio.create_task(self._snapshots()), asyncio.create_task(self._heartbeats())]
         try:
             await self._play(driving)
         finally:
+            self._watchdog.stop()
+            if self.upkeep is not None:
+                await self.upkeep.close()
             if self.schedule is not None:
                 self.schedule.shutdown()
             for task in tasks:
@@ -131,6 +142,9 @@ class Engine:
         except Exception as error:
             await self.core.halt("engine", f"an event could not be processed: {error!r}"[:300])
 
+    def _hold(self, why: str) -> None:
+        self.core.latch.held = why
+
     async def _snapshots(self) -> None:
         while True:
             if self.wanted:
@@ -149,7 +163,12 @@ class Engine:
         while True:
             await self.wall.sleep_ms(HEARTBEAT_MS)
             try:
+                stood_ms = self._watchdog.beat()
+                if stood_ms:
+                    await self.core.catch_up(f"the engine did not move for {stood_ms / 1000:.1f} s")
                 await self.core.on_heartbeat()
+                if self.upkeep is not None:
+                    await self.upkeep.beat()
             except Exception as error:
                 await self.core.halt("engine", f"a heartbeat failed: {error!r}"[:300])
 

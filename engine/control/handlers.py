@@ -9,6 +9,7 @@ from engine.api import (
     AgentControl,
     Approve,
     ApproveDifference,
+    BackUp,
     CancelAll,
     Command,
     ExplainDifference,
@@ -35,6 +36,9 @@ from engine.errors import QuarterdeckError, RefusedError
 Reader = Callable[[str, dict[str, str]], Awaitable[Any]]
 """Answers a Query by name and arguments with rows; the store's, or a status made from the core."""
 
+Backer = Callable[[str], Awaitable[Any]]
+"""Makes a backup in a folder, "" for the store's own, and describes it."""
+
 AGENT_ACTIONS = {
     "start": AgentStatus.RUNNING,
     "resume": AgentStatus.RUNNING,
@@ -46,9 +50,10 @@ AGENT_ACTIONS = {
 class Handlers:
     """Carries commands out on the engine's thread. A refusal is a Reply, never an exception."""
 
-    def __init__(self, core: Core, read: Reader) -> None:
+    def __init__(self, core: Core, read: Reader, back_up: Backer | None = None) -> None:
         self._core = core
         self._read = read
+        self._back_up = back_up
         self._by_type: dict[type, Callable[[Any], Awaitable[Reply]]] = {
             Halt: self._halt,
             Resume: self._resume,
@@ -63,6 +68,7 @@ class Handlers:
             AgentControl: self._agent,
             PreviewTicket: self._preview,
             SubmitTicket: self._submit,
+            BackUp: self._backup,
             Query: self._query,
         }
 
@@ -169,6 +175,11 @@ class Handlers:
 
     async def _submit(self, command: SubmitTicket) -> Reply:
         return Reply(ok=True, text=await tickets.submit(self._core, command.ticket, command.preview_id))
+
+    async def _backup(self, command: BackUp) -> Reply:
+        if self._back_up is None:
+            raise RefusedError("Nothing here makes backups; use `quarterdeck db backup`.")
+        return Reply(ok=True, text="Backed up, and proven.", data=await self._back_up(command.to))
 
     async def _query(self, command: Query) -> Reply:
         return Reply(ok=True, text="", data=await self._read(command.name, dict(command.args)))

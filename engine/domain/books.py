@@ -180,9 +180,12 @@ class Books:
         ]
 
     def trades_on(self, scope: str, ts_ms: int) -> int:
-        """Return how many trades an agent (or "" for all) made in the UTC day of an instant."""
+        """Return how many trades an agent (or "" for all) made in the UTC day of an instant.
+
+        A clock set back does not begin a day again: what was counted for a later day counts (P22).
+        """
         day, count = self.trades_today.get(scope, (-1, 0))
-        return count if day == ts_ms // DAY_MS else 0
+        return count if day >= ts_ms // DAY_MS else 0
 
     def realized(self) -> Decimal:
         """Return realised profit over all positions, before fees."""
@@ -266,7 +269,8 @@ class Books:
             self.count.intents += 1
         if event.role in (OrderRole.ENTRY, OrderRole.EXIT):
             for scope in (event.agent, ""):
-                self.trades_today[scope] = (ts_ms // DAY_MS, self.trades_on(scope, ts_ms) + 1)
+                day, _count = self.trades_today.get(scope, (-1, 0))
+                self.trades_today[scope] = (max(day, ts_ms // DAY_MS), self.trades_on(scope, ts_ms) + 1)
 
     def _updated(self, ts_ms: int, event: OrdersUpdated) -> None:
         self._told(ts_ms, event.client_order_ids, NEWS_OF_STATUS[event.status], event.reason)
@@ -436,6 +440,7 @@ class Books:
 
     def _reset(self, ts_ms: int, event: BaselineReset) -> None:
         self.baseline = Baseline(event.start, event.peak, event.day, event.day_start)
+        self.trades_today = {scope: (min(day, event.day), count) for scope, (day, count) in self.trades_today.items()}
 
     def _flatten_started(self, ts_ms: int, event: FlattenStarted) -> None:
         self.flatten_id = event.flatten_id

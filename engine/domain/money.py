@@ -69,6 +69,15 @@ def nearest_price(price: Decimal, tick: Decimal) -> Decimal:
     return (price / tick).to_integral_value(ROUND_HALF_EVEN) * tick
 
 
+def kept(value: Decimal) -> Decimal:
+    """Round a computed figure to twelve places, so that it fits into a journal row; a shorter one stays as it is.
+
+    >>> kept(Decimal("1.25")), kept(Decimal(1) / 3)
+    (Decimal('1.25'), Decimal('0.333333333333'))
+    """
+    return value if -int(value.as_tuple().exponent) <= 12 else value.quantize(COST_QUANTUM, ROUND_HALF_EVEN)
+
+
 def cost_share(cost: Decimal, part: Decimal, whole: Decimal) -> Decimal:
     """Return the part/whole share of a cost basis, to twelve places.
 

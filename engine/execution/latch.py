@@ -11,10 +11,14 @@ from engine.domain.policy import TradingState
 
 
 class SendLatch:
-    """Says whether an intent may leave now. halted is set before anything is written, and read after."""
+    """Says whether an intent may leave now. halted is set before anything is written, and read after.
+
+    held: why nothing that adds exposure may leave for the moment, "" when it may; unlike a halt it ends by itself.
+    """
 
     def __init__(self, books: Books, halt_file: Path | None = None) -> None:
         self.halted = False
+        self.held = ""
         self._books = books
         self._halt_file = halt_file
 
@@ -25,6 +29,7 @@ class SendLatch:
     def open(self) -> None:
         """Let sends pass again, once a person has resumed."""
         self.halted = False
+        self.held = ""
 
     @property
     def file_exists(self) -> bool:
@@ -39,6 +44,8 @@ class SendLatch:
             return "trading is HALTED"
         if self.file_exists:
             return "a HALT file is in the store"
+        if self.held and not intent.reduce_only:
+            return f"entries are held: {self.held}"
         if self._books.state is TradingState.REDUCING and not intent.reduce_only:
             return "trading is REDUCING: only orders that reduce may leave"
         return ""

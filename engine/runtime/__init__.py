@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from engine.config import check_flags, write_defaults
     from engine.ops.simulate.campaign import simulate
     from engine.paths import config_dir, default_store
+    from engine.runtime.databases import back_up, describe, migrate, restore
     from engine.runtime.doctor import doctor
     from engine.runtime.hosts import ConsoleOptions, EngineHost, console_host, demo_host
     from engine.runtime.importing import import_recording
@@ -23,27 +24,31 @@ _HOMES = {
     "ConsoleOptions": "engine.runtime.hosts",
     "EngineHost": "engine.runtime.hosts",
     "ReplayOptions": "engine.runtime.replay",
+    "back_up": "engine.runtime.databases",
     "check_flags": "engine.config",
     "config_dir": "engine.paths",
     "connect": "engine.runtime.link",
     "console_host": "engine.runtime.hosts",
     "default_store": "engine.paths",
     "demo_host": "engine.runtime.hosts",
+    "describe": "engine.runtime.databases",
     "doctor": "engine.runtime.doctor",
     "export": "engine.runtime.reads",
     "import_recording": "engine.runtime.importing",
+    "migrate": "engine.runtime.databases",
     "query": "engine.runtime.link",
     "refuse_owned": "engine.store.lock",
     "replay": "engine.runtime.replay",
+    "restore": "engine.runtime.databases",
     "simulate": "engine.ops.simulate.campaign",
     "verify": "engine.runtime.reads",
     "write_defaults": "engine.config",
 }
 
 __all__ = [
-    "ConsoleOptions", "EngineHost", "ReplayOptions", "check_flags", "config_dir", "connect", "console_host",
-    "default_store", "demo_host", "doctor", "export", "import_recording", "query", "refuse_owned", "replay", "simulate",
-    "verify", "write_defaults",
+    "ConsoleOptions", "EngineHost", "ReplayOptions", "back_up", "check_flags", "config_dir", "connect",
+    "console_host", "default_store", "demo_host", "describe", "doctor", "export", "import_recording", "migrate",
+    "query", "refuse_owned", "replay", "restore", "simulate", "verify", "write_defaults",
 ]  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from engine.control.engine import Engine
 from engine.control.handlers import Handlers
 from engine.control.socket import ControlServer
 from engine.control.stream import Stream
+from engine.control.upkeep import Upkeep
 from engine.domain.agent import AgentConfig
 from engine.domain.events import RecordingOpened
 from engine.domain.instrument import Instrument
@@ -25,6 +26,7 @@ from engine.paths import StorePaths
 from engine.runtime.compose import Plan, arm, assemble, genesis, wall_schedule
 from engine.runtime.hosts import DEMO_WARM_BARS, ConsoleOptions
 from engine.runtime.reads import StoreReader, reading
+from engine.store.copies import KEPT
 from engine.store.journal import Journal
 from engine.store.recent import recent
 
@@ -42,7 +44,7 @@ async def build_demo(stack: AsyncExitStack, root: Path, recording: str, speed: f
     instruments = Instruments.load(None)
     agents = load_agents(folder, instruments)
     feed, clock, plan = _replaying([bundled(recording)], speed, DEMO_WARM_BARS, policy_of(folder), agents, instruments)
-    return await _serve(stack, root, plan, feed, clock)
+    return await _serve(stack, root, plan, feed, clock, keeps_backups=False)
 
 
 async def build_console(stack: AsyncExitStack, options: ConsoleOptions) -> Engine:
@@ -125,7 +127,9 @@ def _exchange(options: ConsoleOptions, listed: Sequence[Instrument], interval_ms
     return CcxtFeed(options.feed, keys, interval_ms=interval_ms, clock=clock, warm_bars=WARM_BARS), clock
 
 
-async def _serve(stack: AsyncExitStack, root: Path, plan: Plan, feed: Feed, clock: Clock) -> Engine:
+async def _serve(
+    stack: AsyncExitStack, root: Path, plan: Plan, feed: Feed, clock: Clock, *, keeps_backups: bool = True
+) -> Engine:
     """Open the store, wire the core, reconcile, and listen on the control socket."""
     stream, paths = Stream(), StorePaths(root)
     journal = open_store(paths, plan, clock.now_ms(), stream)
@@ -137,8 +141,10 @@ async def _serve(stack: AsyncExitStack, root: Path, plan: Plan, feed: Feed, cloc
     await arm(parts, plan, clock.now_ms())
     reader = StoreReader(paths, parts.core)
     stack.push_async_callback(reader.close)
-    handlers = Handlers(parts.core, reader.read)
-    engine = Engine(parts.core, feed, handlers, stream, SystemClock(), wall_schedule(parts, plan))
+    wall = SystemClock()
+    upkeep = Upkeep(parts.core, paths, wall, keep=KEPT if keeps_backups else 0)
+    handlers = Handlers(parts.core, reader.read, upkeep.described_backup)
+    engine = Engine(parts.core, feed, handlers, stream, wall, wall_schedule(parts, plan), upkeep)
     server = ControlServer(engine, paths.socket)
     await server.start()
     stack.push_async_callback(server.stop)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from engine.errors import QuarterdeckError
 from engine.paths import config_dir, default_store
+from engine.store.places import place_of
 
 Check = dict[str, str]
 LIBRARIES = ("textual", "rich", "sqlite-utils", "aiosqlite", "ccxt", "anthropic", "openai", "APScheduler", "keyring",
@@ -27,6 +28,7 @@ def doctor() -> list[Check]:
         _store(default_store()),
         _config(config_dir()),
         _disk(default_store()),
+        _file_system(default_store()),
         _keyring(),
     ]
 
@@ -77,6 +79,12 @@ def _disk(path: Path) -> Check:
     there = next((folder for folder in (path, *path.parents) if folder.exists()), Path("/"))
     free_mb = shutil.disk_usage(there).free // 1_000_000
     return _row("disk", free_mb >= FREE_MB_MIN, f"{free_mb} MB free", f"free at least {FREE_MB_MIN} MB")
+
+
+def _file_system(path: Path) -> Check:
+    place = place_of(path)
+    advice = "keep the store on a local disk" if place.problem else ""
+    return _row("file system", not place.problem, place.problem or f"{place.kind} at {place.mount}", advice, bad="note")
 
 
 def _keyring() -> Check:

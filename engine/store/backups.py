@@ -148,9 +148,9 @@ def move_in(file: Path, place: Path) -> None:
 def _prove(paths: StorePaths) -> None:
     report = verify(paths)
     if report.first_breach:
-        raise StoreError(f"the copy {paths.root} is not sound: {report.first_breach}")
+        raise database.DamagedError(f"the copy {paths.root.name} is not sound: {report.first_breach}")
     if paths.paper_db.exists() and not _is_sound(paths.paper_db):
-        raise StoreError(f"the copy {paths.paper_db} is damaged.")
+        raise database.DamagedError(f"the copy {paths.root.name} of the paper venue is damaged.")
 
 
 def _is_sound(path: Path) -> bool:

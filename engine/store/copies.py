@@ -74,6 +74,12 @@ def described(path: Path) -> Backup:
     return Backup(path, anchor[0] if anchor else 0, sum(each.stat().st_size for each in files), made_ms)
 
 
+def described_fields(made: Backup) -> dict[str, object]:
+    """Return a backup as JSON can carry it; it was proven, or it would not be there."""
+    at = iso(made.made_ms)
+    return {"backup": str(made.path), "rows": made.seq, "bytes": made.bytes, "made": at, "verified": True}
+
+
 def _free(folder: Path, name: str) -> Path:
     target, number = folder / name, 1
     while target.exists():

@@ -16,6 +16,7 @@ from engine.store.anchor import Anchor
 from engine.store.freezing import form, freeze
 from engine.store.lock import StoreLock, take_lock
 from engine.store.packing import pack
+from engine.store.places import trouble
 from engine.store.recovery import Recovered, check_anchor, recover, refuse_batch, refuse_lost, refuse_mode
 from engine.store.staging import copied
 from engine.store.tables import Changes, market_name, order_key, write_changes
@@ -127,7 +128,7 @@ class Journal:
             found = recover(paths, batch=batch, factory=factory)
             try:
                 refuse_batch(found.books.genesis, batch)
-                refuse_mode(found.books.genesis, mode)
+                refuse_mode(paths, found.books.genesis, mode)
                 check_anchor(paths, found)
                 return cls(paths, held, found, batch=batch, publish=publish)
             except BaseException:
@@ -251,16 +252,18 @@ class Journal:
             self._close_files()
 
     def try_again(self) -> bool:
-        """After a full or busy disk: tell whether writing works again, and if so take writes again (P24).
+        """After a full, busy or read-only disk: tell whether writing works again, and if so take writes again (P24).
 
-        Where a commit's outcome is not known (P27), the answer stays False: reopen the store.
+        It is tried by writing. Where a commit's outcome is not known (P27), the answer stays False: reopen the store.
         """
         if self._connection is None or self._batch or not self._may_mend:
             return False
         try:
             self._begin()
-            self._connection.execute("ROLLBACK")
-        except (sqlite3.Error, StoreError):
+            self._connection.execute("UPDATE meta SET value = ? WHERE key = 'epoch'", (self.epoch,))
+            self._connection.execute("COMMIT")
+            self._anchor.write(self.seq, self._head, self.books.last_ts_ms)
+        except (sqlite3.Error, StoreError, OSError):
             self._roll_back()
             return False
         self.broken = None
@@ -410,16 +413,17 @@ class Journal:
             return DuplicateFillError(f"{self.paths.store_db} has a fill with this trade id already ({error}).")
         if "orders." in str(error):
             return DuplicateOrderError(f"{self.paths.store_db} has an order with this id already ({error}).")
-        self.broken = f"{error} ({name})"
-        self._may_mend = name in ("SQLITE_FULL", "SQLITE_BUSY")
-        return StoreError(f"{self.paths.store_db} could not be written: {self.broken}; free the disk and halt.")
+        self.broken = f"{error} ({name}); {trouble(self.paths.store_db)}"
+        self._may_mend = name.startswith(("SQLITE_FULL", "SQLITE_BUSY", "SQLITE_READONLY"))
+        return StoreError(f"{self.paths.store_db} could not be written: {self.broken}.")
 
     def _mark_anchor(self, ts_ms: int) -> None:
         # The events are durable already: a failing anchor must stop the next record, not undo this one.
         try:
             self._anchor.write(self.seq, self._head, ts_ms)
         except OSError as error:
-            self.broken = f"the anchor {self.paths.anchor} cannot be written ({error.strerror})"
+            self.broken = f"the anchor cannot be written ({error.strerror}); {trouble(self.paths.anchor)}"
+            self._may_mend = True
 
     def _close_files(self) -> None:
         connection, self._connection = self._connection, None

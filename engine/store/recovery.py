@@ -19,6 +19,7 @@ from engine.store.database import DamagedError
 from engine.store.files import secure_directory
 from engine.store.freezing import form, thaw
 from engine.store.packing import unpack
+from engine.store.places import refuse_for_money
 from engine.store.trails import apply_event
 
 RARE = "kind >= 30 AND kind <> 42"
@@ -209,11 +210,13 @@ def refuse_batch(genesis: Genesis | None, batch: bool) -> None:
         raise RefusedError("a store with live data is written row by row; batches are for replays and simulations.")
 
 
-def refuse_mode(genesis: Genesis | None, mode: Mode | None) -> None:
-    """Raise RefusedError when a store is not for the mode; None: any will do (L10)."""
+def refuse_mode(paths: StorePaths, genesis: Genesis | None, mode: Mode | None) -> None:
+    """Raise RefusedError when a store is not for the mode, or lies where none may (L10, P20). None: any will do."""
     if mode is None or genesis is None:
         return
     if genesis.mode is not mode:
         raise RefusedError(f"this store is for {genesis.mode} trading and cannot be opened for {mode}; name another.")
     if mode is Mode.LIVE and genesis.source_kind not in _LIVE_DATA:
         raise RefusedError(f"this store holds {genesis.source_kind} data and can never be opened for LIVE.")
+    if mode is Mode.LIVE:
+        refuse_for_money(paths.root)

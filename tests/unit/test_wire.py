@@ -57,7 +57,7 @@ def test_command_is_the_same_at_the_other_end(command: api.Command) -> None:
 def test_every_command_of_the_api_can_be_sent() -> None:
     assert set(COMMANDS) == {
         "Halt", "Resume", "CancelAll", "Flatten", "Approve", "Reject", "Resolve", "Unblock",
-        "ExplainDifference", "ApproveDifference", "AgentControl", "PreviewTicket", "SubmitTicket", "Query",
+        "ExplainDifference", "ApproveDifference", "AgentControl", "PreviewTicket", "SubmitTicket", "BackUp", "Query",
     }  # fmt: skip
 
 
