@@ -212,7 +212,7 @@ class Core:
         for approval_id in list(self.books.approvals):
             closed = ApprovalClosed(approval_id=approval_id, answer="expired", actor="restart")
             self.journal.record(now_ms, closed)
-        self.resolver.watch()
+        await self.resolver.take_up()
         if self.books.flatten_id:
             self.flatten = self._new_flatten("restart")
             await self.flatten.take_up(self.books.flatten_id)

@@ -54,8 +54,13 @@ class Resolver:
         """Tell whether any order must be asked for; costs nothing when there is none."""
         return bool(self._books.in_doubt or self._watched or self._doubts)
 
-    def watch(self) -> None:
-        """Ask for each working order of a former run as well, until the venue shows it once."""
+    async def take_up(self) -> None:
+        """Start: take back what the venue works and we held for ended (E04), and have each working order shown once."""
+        for shown in await self._gateway.open_orders():
+            order = self._books.order(shown.client_order_id)
+            word = self._router.word(shown.client_order_id, shown)
+            if order is not None and order.status.is_terminal and word is not None:
+                self._router.hear([word])
         if self._gateway.tier.horizon_ms:
             self._watched.update(self._books.orders)
 
