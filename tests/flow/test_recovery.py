@@ -376,7 +376,7 @@ async def test_restored_backup_books_what_it_does_not_know_as_external_and_waits
     world = await desk.start({0: BUY})
     await world.bars(2, "50000")
     resting = client_order_id("0123abcd", "from the life that was lost")
-    await desk.by_hand(order_id=resting, limit="45000", qty="0.2")
+    await desk.by_hand(order_id=resting, limit="48000", qty="0.2")
     world.close()
     for name in ("store.db", "anchor"):
         shutil.copy2(backup / name, desk.root / name)
@@ -388,7 +388,7 @@ async def test_restored_backup_books_what_it_does_not_know_as_external_and_waits
         assert (await desk.tell(api.ApproveDifference(difference_id=name, note="the life before"))).ok
     (adopted,) = world.books.orders.values()
     assert (adopted.client_order_id, adopted.agent, adopted.open_qty) == (resting, NOBODY, Decimal("0.2"))
-    await world.bars(4, "44000")  # its clock is behind the venue's
+    await world.bars(4, "47900")  # its clock is behind the venue's
     assert (world.position(NOBODY), world.books.balances) == (Decimal("1.2"), await desk.venue.balances())
     assert (await may_enter(await desk.start()), verify(desk.root).ok) == ("", True)
 
