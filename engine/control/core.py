@@ -144,6 +144,7 @@ class Core:
     async def _compare_with_venue(self) -> None:
         await self._book_fills()
         await self.reconciler.while_running()
+        self.resolver.watch()
         await self.halt_on_overfill()
 
     async def halt_on_overfill(self) -> None:

@@ -27,7 +27,7 @@ from engine.domain.money import ZERO, plain
 from engine.domain.order import Fill, Order, OrderRole, OrderStatus
 from engine.execution.accounting import events_of, overfilled
 from engine.execution.differences import Findings, closed, drifts
-from engine.execution.gateway import Gateway, VenueOrder
+from engine.execution.gateway import Gateway, StatusUpdate, VenueOrder
 from engine.execution.settling import settle_orders, take_sizes
 from engine.store.journal import Journal
 
@@ -98,6 +98,7 @@ class Reconciler:
             return
         self._failing = False
         self._take_fills(fills)
+        self._take_up(shown)
         found = set(drifts(self.journal.books, balances))
         known = [drift for drift in found if drift in self._suspected]
         self._suspected = found
@@ -166,6 +167,16 @@ class Reconciler:
                 self._record(event for each in gone for event in _bust(each))
 
     # Orders and balances.
+
+    def _take_up(self, shown: Iterable[VenueOrder]) -> None:
+        """Take up again what we held for ended and the venue works all the same (E04)."""
+        books = self.journal.books
+        alive = [
+            StatusUpdate(client_order_ids=(order.client_order_id,), status=order.status, asked=True)
+            for order in shown
+            if (ours := books.order(order.client_order_id)) is not None and ours.status.is_terminal
+        ]
+        self._record(events_of(alive, books, lambda fill: True))
 
     async def _is_missing(self, order: Order) -> bool:
         now = self.journal.books.order(order.client_order_id)

@@ -61,6 +61,10 @@ class Resolver:
             word = self._router.word(shown.client_order_id, shown)
             if order is not None and order.status.is_terminal and word is not None:
                 self._router.hear([word])
+        self.watch()
+
+    def watch(self) -> None:
+        """Have each working order shown once more: what the venue told of it may have got lost (E25)."""
         if self._gateway.tier.horizon_ms:
             self._watched.update(self._books.orders)
 
