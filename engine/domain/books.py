@@ -38,6 +38,7 @@ from engine.domain.events import (
     OrderShown,
     OrdersResolved,
     OrdersUpdated,
+    Reconciled,
     StateChanged,
 )
 from engine.domain.instrument import Instrument
@@ -102,6 +103,7 @@ class Books:
     blocked: instrument -> why no entry may be sent there: a difference with the venue is open (R14).
     in_doubt: ids of the orders that are UNKNOWN, CANCEL_PENDING or back to life: what became of them must be asked.
     held_up: instrument -> why nothing may be entered there until a person says so.
+    reconciled_ms: up to when the venue's fills are known to be here, by its own time.
     state is HALTED until the journal says otherwise: absence of proof is "off" (R17).
     """
 
@@ -139,6 +141,7 @@ class Books:
     count: Counters = field(default_factory=Counters)
     epoch: int = 0
     last_ts_ms: int = 0
+    reconciled_ms: int = 0
 
     def apply(self, ts_ms: int, event: Event) -> tuple[Posting, ...]:
         """Take one event in; return the ledger entry it makes, empty for most. Unknown kinds change nothing."""
@@ -448,6 +451,9 @@ class Books:
     def _flatten_ended(self, ts_ms: int, event: FlattenEnded) -> None:
         self.flatten_id, self.last_certificate = "", event
 
+    def _reconciled(self, ts_ms: int, event: Reconciled) -> None:
+        self.reconciled_ms = event.upto_ms
+
     def _incident(self, ts_ms: int, event: Incident) -> None:
         self.count.incidents += 1
 
@@ -474,6 +480,7 @@ _HANDLERS = {
     FlattenStarted: Books._flatten_started,
     FlattenEnded: Books._flatten_ended,
     Incident: Books._incident,
+    Reconciled: Books._reconciled,
     Adjusted: Books._adjusted,
     FillCorrected: Books._corrected,
     FeePosted: Books._fee,

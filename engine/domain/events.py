@@ -461,12 +461,20 @@ class DifferenceClosed:
     note: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciled:
+    """All fills that the venue had booked by an instant are in this journal; the next start asks from there on."""
+
+    KIND: ClassVar[int] = 69
+    upto_ms: int
+
+
 Event = (
     Genesis | InstrumentListed | AgentRegistered | PolicyAdopted | RecordingOpened | FundsMoved | EngineStarted
     | Checkpoint | CycleHeld | CycleDone | OrderIntended | OrdersUpdated | OrderResized | OrderShown | OrdersResolved
     | Filled | ApprovalAsked | ApprovalClosed | StateChanged | AgentChanged | EquityMarked | BaselineReset
     | EntriesBlocked | FlattenStarted | FlattenEnded | Incident | Adjusted | FillCorrected | FeePosted
-    | DifferenceFound | DifferenceClosed
+    | DifferenceFound | DifferenceClosed | Reconciled
 )  # fmt: skip
 
 EVENT_TYPES: dict[int, type] = {cls.KIND: cls for cls in Event.__args__}  # type: ignore[attr-defined]

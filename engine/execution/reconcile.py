@@ -22,6 +22,7 @@ from engine.domain.events import (
     FillCorrected,
     Filled,
     Incident,
+    Reconciled,
 )
 from engine.domain.money import ZERO, plain
 from engine.domain.order import Fill, Order, OrderRole, OrderStatus
@@ -32,6 +33,8 @@ from engine.execution.settling import settle_orders, take_sizes
 from engine.store.journal import Journal
 
 EVERY_MS = 5 * MINUTE_MS
+MARK_MS = 60 * MINUTE_MS
+"""So often a running engine notes up to when it has all fills; the next start asks for those since."""
 CLOCKS_DIFFER_MS = 60 * MINUTE_MS
 """While running, fills are asked for from so long before the last look on."""
 TAKEN = (OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED, OrderStatus.CANCEL_PENDING)
@@ -66,16 +69,19 @@ class Reconciler:
         journal, gateway, clock = self.journal, self.gateway, self.clock
         gateway.drain()  # what these updates say is asked again below, from the venue's own record
         await take_sizes(journal, gateway, clock)
-        fills = await gateway.fills_since(0)
-        self._take_fills(fills)
+        now_ms = clock.now_ms()
+        self._take_fills(await gateway.fills_since(self._first_ms()))
         taken = [order for order in journal.books.orders.values() if order.status in TAKEN]
         await settle_orders(journal, gateway, clock, sending)
         self._looked_ms = clock.now_ms()
         shown, balances = await gateway.open_orders(), await gateway.balances()
-        if drifts(journal.books, balances):
+        if drifts(journal.books, balances):  # only then is all that ever was worth reading
+            fills = await gateway.fills_since(0)
+            self._take_fills(fills)
             await self._take_back(fills)
         missing = [order for order in taken if await self._is_missing(order)]
         self._compare(shown, drifts(journal.books, balances), missing)
+        self._mark(now_ms)
         return list(journal.books.differences.values())
 
     @property
@@ -103,6 +109,17 @@ class Reconciler:
         known = [drift for drift in found if drift in self._suspected]
         self._suspected = found
         self._compare(shown, known, [], waiting={asset for asset, _, _ in found})
+        self._mark(now_ms)
+
+    def _first_ms(self) -> int:
+        """Return from when on fills must be asked for: what is older is here, but for fees that were not named yet."""
+        books = self.journal.books
+        return max(0, min([books.reconciled_ms, *(f.ts_ms for f in books.fees_pending.values())]) - CLOCKS_DIFFER_MS)
+
+    def _mark(self, now_ms: int) -> None:
+        books = self.journal.books
+        if books.count.fills and now_ms - books.reconciled_ms >= MARK_MS:  # before the first, there is nothing to spare
+            self.journal.record(now_ms, Reconciled(upto_ms=now_ms))
 
     def _record(self, events: Iterable[Event]) -> None:
         rows = tuple(events)

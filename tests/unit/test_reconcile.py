@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.domain.events import DifferenceFound
-from engine.domain.order import OrderRole, OrderStatus, OrderType
+from engine.domain.order import Fill, OrderRole, OrderStatus, OrderType
 from engine.execution.gateway import AmbiguousSendError
 from engine.execution.reconcile import reconcile
 from engine.runtime.reads import verify
@@ -185,3 +185,30 @@ async def test_trade_made_by_hand_at_the_venue_is_booked_as_external(bench: Benc
     assert said == f"fills of by hand, no order of ours, changed {BTC.key} by 1: booked to external"
     assert list(bench.books.blocked) == [BTC.key]
     assert bench.books.position("external", BTC.key).qty == 1
+
+
+async def test_a_start_asks_only_for_fills_since_the_last_look_unless_balances_differ(bench: Bench) -> None:
+    await bench.place(bare())
+    (request,) = bench.venue.created
+    bench.venue.fills = [fill_of(request.client_order_id)]
+    bench.venue.show(request, OrderStatus.FILLED, "1")
+    bench.venue.held = after("50050", BTC="1")
+    asked: list[int] = []
+    fills_since = bench.venue.fills_since
+
+    async def noted(ts_ms: int) -> list[Fill]:
+        asked.append(ts_ms)
+        return await fills_since(ts_ms)
+
+    bench.venue.fills_since = noted  # type: ignore[method-assign]
+    first = reopened(bench)
+    assert await settle(first) == []
+    looked_ms = first.books.reconciled_ms
+    assert looked_ms > 0
+    again = reopened(first)
+    again.clock.advance_ms(24 * 3_600_000)
+    assert await settle(again) == []
+    assert asked == [0, looked_ms - 3_600_000]
+    bench.venue.held = after("50050", BTC="2")
+    assert len(await settle(again)) > 0
+    assert asked[-1] == 0
