@@ -17,10 +17,13 @@ from screens.widgets.guard import GuardedInput
 from screens.widgets.lines import Lines
 
 REASON_MIN = 3
-DOES = "It sets trading to ACTIVE again, from the next decision on; your reason is journaled."
+DOES = (
+    "It sets trading to ACTIVE again, from the next decision on, and lets the kill switch measure anew from the present "
+    "equity; your reason is journaled."
+)
 DOES_NOT = (
     "It does not reopen positions, send cancelled orders again, wake paused or stopped agents, revive expired "
-    "approvals, or move a limit: a rule still past its threshold halts again at the next price."
+    "approvals, or change a limit, today's profit, the peak or the trades counted today."
 )
 
 
@@ -77,7 +80,7 @@ def resume_rows(snapshot: Snapshot | None, width: int) -> list[Row]:
         for gauge in snapshot.kill:
             if gauge.tripped or gauge.used_frac >= 1:
                 text = f"{gauge.rule.replace('_', ' ')} is at {share(gauge.observed_frac)} of {share(gauge.limit_frac)}"
-                rows.append(text_row(safe(f"{text}: it will halt again", width), "danger"))
+                rows.append(text_row(safe(f"{text}: measured anew from here", width), "danger"))
         rows.append(text_row(""))
     rows += [text_row(line) for line in wrap(DOES, width, 3)]
     rows += [text_row(line, "dim") for line in wrap(DOES_NOT, width, 6)]

@@ -231,12 +231,18 @@ class Core:
     def rebase(self) -> None:
         """Let the kill switch measure from the present equity on; a person resumed and said why (R17).
 
-        Without it a tripped rule would trip again with the next price. Fills, fees and profit stay as they are.
+        Without it a tripped rule would trip again with the next price. The account's own figures stay: the peak that was
+        only in memory is written down first. Where equity is not known, the baselines stay as well.
         """
+        self.equity = self.desk.surroundings.equity()
         if self.equity is None:
             return
-        now_ms = self.desk.clock.now_ms()
-        equity = kept(self.equity)
+        self._follow_funds()
+        now_ms, base, equity = self.desk.clock.now_ms(), self.books.baseline, kept(self.equity)
+        if self.peak > self.books.peak_equity:
+            peak = kept(self.peak)
+            seen = EquityMarked(equity=equity, peak=peak, day=base.day, day_start=kept(base.day_start))
+            self.journal.record(now_ms, seen)
         moved = BaselineReset(start=equity, peak=equity, day=now_ms // DAY_MS, day_start=equity)
         self.journal.record(now_ms, moved)
         self._peak_is(self.equity)

@@ -29,7 +29,7 @@ from engine.control.approving import use
 from engine.control.core import Core
 from engine.domain.agent import AgentStatus
 from engine.domain.events import AgentChanged, ApprovalClosed
-from engine.domain.money import plain
+from engine.domain.money import kept, plain
 from engine.domain.policy import TradingState
 from engine.errors import QuarterdeckError, RefusedError
 
@@ -99,8 +99,7 @@ class Handlers:
         if core.shown_state is TradingState.ACTIVE:
             return Reply(ok=True, text="ACTIVE already.", data={"trading_state": TradingState.ACTIVE.value})
         await core.resume(command.actor, reason)
-        text = "ACTIVE: agents may trade again; the kill switch measures from today's equity on."
-        return Reply(ok=True, text=text, data={"trading_state": TradingState.ACTIVE.value})
+        return Reply(ok=True, text=_resumed(core), data={"trading_state": TradingState.ACTIVE.value})
 
     async def _cancel_all(self, command: CancelAll) -> Reply:
         orders = self._core.books.orders.values()
@@ -183,3 +182,15 @@ class Handlers:
 
     async def _query(self, command: Query) -> Reply:
         return Reply(ok=True, text="", data=await self._read(command.name, dict(command.args)))
+
+
+def _resumed(core: Core) -> str:
+    """Say what a resume has cleared, and what it has not."""
+    if core.equity is None:
+        measured = "The kill switch goes on from the baselines it had, for equity is not known"
+    else:
+        measured = f"The kill switch measures anew, from equity {plain(kept(core.equity))} {core.policy.account_currency}"
+    return (
+        f"ACTIVE: trading goes on. {measured}. Today's profit, the peak, the trades counted today, paused agents and "
+        "what is blocked stay as they were."
+    )

@@ -34,7 +34,7 @@ CLOSES_SHOWN = 120
 def snapshot(core: Core, *, mono_ms: float, progress: float | None, finished: bool) -> Snapshot:
     """Return everything the console shows, as of now on the engine's clock."""
     books, clock = core.books, core.desk.clock
-    now_ms, base, equity = clock.now_ms(), books.baseline, core.equity
+    now_ms, equity = clock.now_ms(), core.equity
     positions = tuple(_position(core, p, now_ms) for p in sorted(books.open_positions(), key=_by_name))
     unrealized = [p.unrealized for p in positions if p.unrealized is not None]
     genesis, status = books.genesis, core.feed_status
@@ -55,9 +55,9 @@ def snapshot(core: Core, *, mono_ms: float, progress: float | None, finished: bo
         currency=core.policy.account_currency,
         equity=equity,
         equity_start=books.funded,
-        equity_peak=core.peak,
-        day_start=base.day_start,
-        day_pnl=None if equity is None else equity - (base.day_start or base.start),
+        equity_peak=max(core.peak, books.peak_equity),
+        day_start=books.day_open,
+        day_pnl=None if equity is None else equity - books.day_open,
         realized=books.realized(),
         unrealized=sum(unrealized, ZERO) if len(unrealized) == len(positions) else None,
         fees=dict(books.fees),

@@ -94,6 +94,7 @@ class Books:
     """Balances, positions, orders, approvals and trading state, in memory.
 
     closed_orders keeps the last few hundred, for late fills; older ones are in the store's tables.
+    peak_equity, day_open: the highest equity, and that at the first mark of the UTC day `opened`; no reset moves them.
     funded: deposits less withdrawals, in account currency; profit is what equity has beyond it. adjusted, funding:
     what approved differences, and funding and interest, came to.
     bases: asset -> the instrument that values it; deposits, adjustments and foreign fees in it change the position of
@@ -125,6 +126,9 @@ class Books:
     flatten_id: str = ""
     last_certificate: FlattenEnded | None = None
     baseline: Baseline = field(default_factory=Baseline)
+    peak_equity: Decimal = ZERO
+    day_open: Decimal = ZERO
+    opened: int = -1
     funded: Decimal = ZERO
     adjusted: Decimal = ZERO
     funding: Decimal = ZERO
@@ -233,6 +237,8 @@ class Books:
         base.start += event.value
         base.peak += event.value
         base.day_start += event.value
+        self.peak_equity += event.value
+        self.day_open += event.value
         return self._post(transfer_postings(event.asset, event.amount))
 
     def _adjusted(self, ts_ms: int, event: Adjusted) -> tuple[Posting, ...]:
@@ -440,10 +446,18 @@ class Books:
     def _equity(self, ts_ms: int, event: EquityMarked) -> None:
         base = self.baseline
         base.peak, base.day, base.day_start = event.peak, event.day, event.day_start
+        self._true_figures(event.peak, event.day, event.day_start)
 
     def _reset(self, ts_ms: int, event: BaselineReset) -> None:
         self.baseline = Baseline(event.start, event.peak, event.day, event.day_start)
+        self._true_figures(event.peak, event.day, event.day_start)
+        self.opened = min(self.opened, event.day)  # the clock was set back, and a person has seen it
         self.trades_today = {scope: (min(day, event.day), count) for scope, (day, count) in self.trades_today.items()}
+
+    def _true_figures(self, peak: Decimal, day: int, first: Decimal) -> None:
+        self.peak_equity = max(self.peak_equity, peak)
+        if day > self.opened:
+            self.opened, self.day_open = day, first
 
     def _flatten_started(self, ts_ms: int, event: FlattenStarted) -> None:
         self.flatten_id = event.flatten_id

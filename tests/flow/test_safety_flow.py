@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from engine import api
+from engine.control import views
 from engine.domain.agent import AgentConfig
 from engine.domain.decision import Direction
 from engine.domain.intent import Autonomy
@@ -31,6 +32,27 @@ async def test_halt_stops_cycles_and_orders_until_a_person_resumes(make_world: M
     assert (await world.handlers.handle(api.Resume(reason="looked at it"))).ok
     await world.bars(2, "50000")
     assert world.position() == 1
+
+
+async def test_resume_rebases_the_kill_switch_and_leaves_the_days_figure_and_the_peak(
+    make_world: Make, tester: AgentConfig
+) -> None:
+    bare = replace(tester, protection=replace(tester.protection, stop_frac=None, target_frac=None))
+    world = await make_world({0: BUY}, agent=bare)
+    for price in ("50000", "50000", "50500", "48000"):
+        await world.bar(price)
+    await world.handlers.handle(api.Halt())
+    before = views.snapshot(world.core, mono_ms=0, progress=None, finished=False)
+    reply = await world.handlers.handle(api.Resume(reason="looked at it"))
+    after = views.snapshot(world.core, mono_ms=0, progress=None, finished=False)
+    assert before.day_pnl < 0
+    assert before.equity_peak == 100_450
+    assert (after.day_pnl, after.day_start, after.equity_peak) == (before.day_pnl, before.day_start, before.equity_peak)
+    assert [gauge.observed_frac for gauge in after.kill] == [0, 0, 0, 0]
+    assert "measures anew, from equity 97950 USD" in reply.text
+    world.close()
+    revived = await make_world(agent=bare, root=world.paths.root)
+    assert views.snapshot(revived.core, mono_ms=0, progress=None, finished=False).equity_peak == 100_450
 
 
 @pytest.mark.fault("P10", "U11")

@@ -128,6 +128,25 @@ def test_marks_move_the_baselines_and_a_reset_moves_all_of_them(books: Books) ->
     assert (base.start, base.peak, base.day, base.day_start, books.funded) == (90, 91, 4, 92, CASH)
 
 
+def test_reset_leaves_the_true_peak_and_the_days_opening_as_they_are(books: Books) -> None:
+    books.apply(START_MS, EquityMarked(equity=Decimal(110), peak=CASH + 20, day=3, day_start=Decimal(115)))
+    books.apply(START_MS, BaselineReset(start=Decimal(90), peak=Decimal(91), day=3, day_start=Decimal(90)))
+    assert (books.peak_equity, books.day_open) == (CASH + 20, 115)
+    books.apply(START_MS, EquityMarked(equity=Decimal(95), peak=Decimal(95), day=3, day_start=Decimal(90)))
+    assert (books.peak_equity, books.day_open) == (CASH + 20, 115)
+    books.apply(START_MS, FundsMoved(asset="USDT", amount=Decimal(-10), value=Decimal(-10), reason="rent"))
+    assert (books.peak_equity, books.day_open) == (CASH + 10, 105)
+    books.apply(START_MS, EquityMarked(equity=Decimal(80), peak=Decimal(95), day=4, day_start=Decimal(80)))
+    assert (books.peak_equity, books.day_open) == (CASH + 10, 80)
+
+
+@pytest.mark.fault("P22")
+def test_clock_set_back_opens_no_day_again(books: Books) -> None:
+    books.apply(START_MS, EquityMarked(equity=Decimal(110), peak=CASH, day=3, day_start=Decimal(115)))
+    books.apply(START_MS, EquityMarked(equity=Decimal(100), peak=CASH, day=2, day_start=Decimal(100)))
+    assert books.day_open == 115
+
+
 def test_halts_are_counted_once_each(books: Books) -> None:
     for state in ("HALTED", "HALTED", "ACTIVE", "HALTED"):
         books.apply(START_MS, StateChanged(state=TradingState(state), actor="x", reason="y"))
