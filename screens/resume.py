@@ -18,8 +18,8 @@ from screens.widgets.lines import Lines
 
 REASON_MIN = 3
 DOES = (
-    "It sets trading to ACTIVE again, from the next decision on, and lets the kill switch measure anew from the present "
-    "equity; your reason is journaled."
+    "It sets trading to ACTIVE again, from the next decision on, and lets the kill switch measure anew from the "
+    "present equity; your reason is journaled."
 )
 DOES_NOT = (
     "It does not reopen positions, send cancelled orders again, wake paused or stopped agents, revive expired "

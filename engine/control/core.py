@@ -231,7 +231,7 @@ class Core:
     def rebase(self) -> None:
         """Let the kill switch measure from the present equity on; a person resumed and said why (R17).
 
-        Without it a tripped rule would trip again with the next price. The account's own figures stay: the peak that was
+        Without it a tripped rule would trip again with the next price. The account's own figures stay: a peak that was
         only in memory is written down first. Where equity is not known, the baselines stay as well.
         """
         self.equity = self.desk.surroundings.equity()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from engine.domain.agent import EXTERNAL, AgentStatus
+from engine.domain.counts import Baseline, Counters
 from engine.domain.events import (
     Adjusted,
     AdjustmentKind,
@@ -63,30 +64,6 @@ LASTING = (DifferenceKind.EXTERNAL_ORDER, DifferenceKind.EXTERNAL_POSITION, Diff
 """Differences that an explanation leaves as they are, so that it must be remembered."""
 CLOSED_ORDERS_KEPT = 512
 IN_DOUBT = (OrderStatus.UNKNOWN, OrderStatus.CANCEL_PENDING)
-
-
-@dataclass(slots=True)
-class Baseline:
-    """What the kill switch measures from; in account currency. day: whole UTC days since 1970."""
-
-    start: Decimal = ZERO
-    peak: Decimal = ZERO
-    day: int = -1
-    day_start: Decimal = ZERO
-
-
-@dataclass(slots=True)
-class Counters:
-    """Whole numbers that summaries and screens show. orders: protective ones included; intents: without them."""
-
-    cycles: int = 0
-    fills: int = 0
-    orders: int = 0
-    intents: int = 0
-    halts: int = 0
-    incidents: int = 0
-    transfers: int = 0
-    differences: int = 0
 
 
 @dataclass(slots=True)
