@@ -68,7 +68,7 @@ class Surroundings:
             current_qty=position.qty,
             account_qty=books.held(instrument.key) + _qty_of(coming, instrument.key),
             open_instruments=self._other_open(agent.name, instrument.key, coming),
-            exposure=self._exposure(coming),
+            exposure=self._exposure(coming) + self._unbooked(),
             agent_exposure=self._exposure(coming, agent.name),
             free_cash=self.free_cash(instrument, beside),
             equity=equity,
@@ -123,6 +123,11 @@ class Surroundings:
     def _value(self, position: Position) -> Decimal:
         price = self.valuation.price(position.instrument)
         return abs(position.cost if price is None else position.qty * price)
+
+    def _unbooked(self) -> Decimal:
+        """Return the value of coins that the venue holds beyond our ledger: nobody approved them, they count (E32)."""
+        beyond = [d for d in self.books.differences.values() if d.asset and d.instrument and d.venue > d.ours]
+        return sum(((d.venue - d.ours) * (self.valuation.price(d.instrument) or ZERO) for d in beyond), ZERO)
 
     def _other_open(self, agent: str, instrument: str, coming: Iterable[_Coming]) -> int:
         """Count open sub-positions, entries on their way included, other than this one."""

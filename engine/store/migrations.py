@@ -12,11 +12,15 @@ from pathlib import Path
 
 from sqlite_utils import Database, Migrations
 
+from engine.domain.books import Books
+from engine.domain.money import plain
 from engine.errors import StoreError
 from engine.paths import StorePaths
-from engine.store import backups, database
+from engine.store import backups, codec, database
 from engine.store.copies import free_name
 from engine.store.database import SCHEMA
+from engine.store.packing import unpack
+from engine.store.trails import apply_event
 from engine.store.verify import verify
 
 Step = Callable[[Database], None]
@@ -30,7 +34,24 @@ def _index_lists(db: Database) -> None:
     db.execute("CREATE INDEX orders_open ON orders (seq) WHERE status < 6")
 
 
-STEPS: Mapping[int, Step] = {2: _index_lists}
+def _reckon_positions(db: Database) -> None:
+    """To schema 2: positions in the venue's own order and by its clock; before, they were in the order of arrival."""
+    books = Books()
+    sql = "SELECT seq, ts_ms, kind, payload FROM journal WHERE kind <> ? ORDER BY seq"
+    for seq, ts_ms, kind, kept in db.conn.execute(sql, (codec.HELD,)).fetchall():
+        apply_event(books, ts_ms, codec.decode(kind, unpack(kept)), db.conn, seq)
+    db.execute("DELETE FROM positions")
+    for where, p in books.positions.items():
+        row = (*where, plain(p.qty), plain(p.cost), plain(p.realized), p.entered_ms)
+        db.execute("INSERT INTO positions VALUES (?, ?, ?, ?, ?, ?)", row)
+
+
+def _to_2(db: Database) -> None:
+    _index_lists(db)
+    _reckon_positions(db)
+
+
+STEPS: Mapping[int, Step] = {2: _to_2}
 
 
 def upgrade(paths: StorePaths, schema: int, *, to: int = SCHEMA, steps: Mapping[int, Step] = STEPS) -> Path:

@@ -16,6 +16,7 @@ from engine import api
 from engine.control import views
 from engine.domain.agent import EXTERNAL as NOBODY
 from engine.domain.agent import AgentConfig
+from engine.domain.decision import DecisionDraft
 from engine.domain.events import Filled
 from engine.domain.intent import Intent
 from engine.domain.market import Candle, Instant, Source, SourceKind
@@ -296,6 +297,10 @@ async def test_coins_beyond_our_fills_become_external_when_approved_and_not_befo
     desk.venue.deposit("BTC", Decimal("0.25"))
     world = await desk.start()
     assert world.books.held(BTC) == 1
+    await world.bar("50000")
+    draft = DecisionDraft(instrument=BTC, direction=api.Direction.HOLD, rationale="")
+    agent = world.plan.agents[0]
+    assert world.core.desk.surroundings.gather(agent, draft, "x", world.clock.now_ms()).exposure == 62_500
     (name,) = desk.ids()
     assert (await desk.tell(api.ApproveDifference(difference_id=name, note="airdrop", entry="airdrop"))).ok
     external = world.books.position(NOBODY, BTC)
