@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
@@ -31,7 +32,8 @@ class FaultyVenue:
     """Truth (orders, trades, money) and the wire to it.
 
     fault: how the next create goes. invisible_ms: for how long queries do not show a new order. down: how many of
-    the next queries and cancels fail. mute: what the venue does is not told by drain().
+    the next queries and cancels fail. mute: what the venue does is not told by drain(). on_create: called as a create
+    arrives.
     """
 
     clock: ManualClock
@@ -48,9 +50,11 @@ class FaultyVenue:
     seen_from: dict[str, int] = field(default_factory=dict)
     trades: list[Fill] = field(default_factory=list)
     told: list[VenueUpdate] = field(default_factory=list)
+    on_create: Callable[[], None] = lambda: None
 
     async def create(self, request: OrderRequest) -> VenueOrder:
         fault, self.fault = self.fault, ""
+        self.on_create()
         self.creates.append(request.client_order_id)
         if fault == "rejected":
             raise OrderRejectedError("insufficient funds")

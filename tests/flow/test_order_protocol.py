@@ -155,8 +155,10 @@ async def test_order_that_appears_after_it_was_given_up_is_adopted_and_stops_ent
     again.venue.seen_from.clear()
     again.venue.end(order_id)
     await again.pass_ms(1_000)
+    assert again.status(order_id) == "CANCELED"
+    assert order_id in again.around().in_doubt(BTC.key)
     again.journal.record(again.clock.now_ms(), lifted)
-    assert (again.status(order_id), again.around().in_doubt(BTC.key)) == ("CANCELED", "")
+    assert again.around().in_doubt(BTC.key) == ""
     again.journal.close()
 
 
@@ -331,6 +333,15 @@ async def test_unknown_order_that_was_to_be_cancelled_is_cancelled_once_the_venu
     assert desk.venue.orders[order_id].status is OrderStatus.CANCELED
 
 
+@pytest.mark.fault("E38", "E42")
+async def test_unknown_order_is_cancelled_again_though_queries_do_not_show_it(desk: Desk) -> None:
+    desk.venue.fault, desk.venue.invisible_ms, desk.venue.down = "accepted, then a timeout", 12_000, 1
+    order_id = await desk.place()
+    await desk.router.cancel([order_id])
+    await desk.pass_ms(250)
+    assert desk.venue.orders[order_id].status is OrderStatus.CANCELED
+
+
 # The last look before the wire.
 
 
@@ -359,6 +370,19 @@ async def test_order_leaves_once_however_often_it_is_sent(desk: Desk) -> None:
     desk.router.pump()
     assert await desk.router.send(prepared) is OrderStatus.CANCELED
     assert len(desk.venue.creates) == 1
+
+
+@pytest.mark.fault("P24")
+async def test_order_whose_answer_could_not_be_written_is_not_sent_again_and_its_answer_is_kept(desk: Desk) -> None:
+    prepared = desk.router.prepare(bare(**LIMIT))
+    desk.journal.record(START_MS, *prepared.events)
+    desk.venue.on_create = lambda: setattr(desk.journal, "broken", "disk full")
+    with pytest.raises(StoreError):
+        await desk.router.send(prepared)
+    desk.journal.broken = None
+    assert await desk.router.send(prepared) is OrderStatus.INTENT_RECORDED
+    desk.router.pump()
+    assert (desk.status(prepared.request.client_order_id), len(desk.venue.creates)) == ("OPEN", 1)
 
 
 async def test_order_that_was_cancelled_before_it_was_sent_does_not_leave(desk: Desk) -> None:
@@ -453,6 +477,18 @@ async def test_open_order_that_is_not_shown_at_a_start_is_asked_for_until_its_ho
     assert again.status(order_id) == "OPEN"
     await again.pass_ms(20_000)
     assert (again.status(order_id), again.resolver.has_work) == ("OPEN", False)
+    again.journal.close()
+
+
+@pytest.mark.fault("E49")
+async def test_open_order_that_the_venue_has_lost_is_over_once_its_horizon_has_passed(desk: Desk) -> None:
+    order_id = await desk.place()
+    desk.venue.orders.clear()
+    again = await desk.restarted()
+    await again.pass_ms(HORIZON_MS - 1_000)
+    assert again.status(order_id) == "OPEN"
+    await again.pass_ms(2 * HORIZON_MS)
+    assert (again.status(order_id), again.codes()) == ("CANCELED", ["ORDER_GONE"])
     again.journal.close()
 
 
