@@ -207,14 +207,100 @@ async def test_asking_for_fills_from_the_last_one_on_misses_none(bench: Bench) -
     assert "b" in [fill.client_order_id for fill in await bench.gateway.fills_since(last.ts_ms)]
 
 
-async def test_a_used_id_creates_no_second_order(bench: Bench) -> None:
-    await bench.gateway.create(order("a"))
-    await bench.trade_at(100)
+# What the router and the resolver rely on (R9, R10).
+
+
+async def test_a_venue_states_what_it_can_do_and_a_horizon_that_ends(bench: Bench) -> None:
+    tier = bench.gateway.tier
+    can = (tier.finds_by_client_id, tier.id_unique_forever, tier.attaches_brackets, tier.conditional_orders)
+    assert all(type(each) is bool for each in (*can, tier.cancel_all_after))
+    assert 0 <= tier.horizon_ms <= 10 * MINUTE_MS
+
+
+@pytest.mark.fault("E01", "E03")
+async def test_an_order_is_shown_by_its_id_within_the_horizon_of_its_venue(bench: Bench) -> None:
+    if not bench.gateway.tier.finds_by_client_id:
+        pytest.skip("this venue cannot be asked by our id")
+    await bench.gateway.create(limit("a", 90))
+    await bench.restart()
+    shown = await bench.gateway.find("a")
+    assert shown is not None
+    assert (shown.client_order_id, shown.instrument, shown.side, shown.qty) == ("a", BTC.key, Side.BUY, 1)
+
+
+@pytest.mark.fault("P05")
+async def test_what_is_shown_as_filled_is_among_the_trades_of_the_same_moment(bench: Bench) -> None:
+    await bench.gateway.create(order("a", qty="5"))
+    await bench.trade_little_at(100)
+    await bench.restart()
+    shown = await bench.gateway.find("a")
+    assert shown is not None
+    fills = [fill for fill in await bench.gateway.fills_since(0) if fill.client_order_id == "a"]
+    assert shown.filled_qty == sum(fill.qty for fill in fills) == 1
+
+
+@pytest.mark.parametrize("ended", ["canceled", "filled"])
+async def test_an_ended_order_is_still_shown_as_ended(bench: Bench, ended: str) -> None:
+    if not bench.gateway.tier.finds_by_client_id:
+        pytest.skip("this venue cannot be asked by our id")
+    await bench.gateway.create(limit("a", 90))
+    await (bench.gateway.cancel("a") if ended == "canceled" else bench.trade_at(80))
+    await bench.restart()
+    shown = await bench.gateway.find("a")
+    assert shown is not None
+    assert shown.status.value.lower() == ended
+    assert await open_ids(bench) == []
+
+
+async def test_asking_moves_nothing(bench: Bench) -> None:
+    await bench.gateway.create(limit("a", 90))
+    bench.gateway.drain()
+    before = await bench.gateway.balances()
+    for _ in range(3):
+        await bench.gateway.find("a")
+        await bench.gateway.open_orders()
+        await bench.gateway.fills_since(0)
+    assert bench.gateway.drain() == []
+    assert (await bench.gateway.balances(), await open_ids(bench)) == (before, ["a"])
+
+
+async def test_the_same_request_again_is_the_same_order(bench: Bench) -> None:
+    await bench.gateway.create(limit("a", 90))
+    try:
+        again = await bench.gateway.create(limit("a", 90))
+        assert (again.client_order_id, again.qty) == ("a", 1)
+    except DuplicateIdError:
+        pass  # as good: it is then asked for
+    assert await open_ids(bench) == ["a"]
+    await bench.trade_at(80)
+    assert len(await bench.gateway.fills_since(0)) == 1
+
+
+@pytest.mark.fault("E05")
+@pytest.mark.parametrize("ended", [False, True])
+async def test_a_used_id_creates_no_second_order_and_is_told_from_a_refusal(bench: Bench, ended: bool) -> None:
+    if ended and not bench.gateway.tier.id_unique_forever:
+        pytest.skip("at this venue an id is free again once its order has ended")
+    await bench.gateway.create(limit("a", 90))
+    if ended:
+        await bench.trade_at(80)
     await bench.restart()
     with pytest.raises(DuplicateIdError):
-        await bench.gateway.create(order("a", qty="2"))
-    await bench.trade_at(100)
-    assert len(await bench.gateway.fills_since(0)) == 1
+        await bench.gateway.create(limit("a", 90, qty=Decimal(2)))
+    await bench.trade_at(80)
+    assert [fill.qty for fill in await bench.gateway.fills_since(0)] == [1]
+
+
+async def test_an_order_that_ended_never_works_again(bench: Bench) -> None:
+    await bench.gateway.create(limit("a", 90))
+    await bench.gateway.cancel("a")
+    bench.gateway.drain()
+    await bench.trade_at(80)
+    await bench.restart()
+    await bench.trade_at(80)
+    shown = await bench.gateway.find("a")
+    assert shown is not None
+    assert (shown.status, shown.filled_qty, bench.gateway.drain()) == (OrderStatus.CANCELED, 0, [])
 
 
 @pytest.mark.fault("E15", "E16", "E17")
