@@ -18,8 +18,9 @@ from engine.domain.order import OrderType, Side
 from engine.errors import RefusedError
 from engine.ids import cycle_id
 from engine.risk.approvals import drift_refusal
-from engine.risk.gate import Ruling, judge, protection_prices
+from engine.risk.gate import Ruling, judge
 from engine.risk.situation import Situation
+from engine.risk.sizing import protection_prices
 
 PREVIEWS_KEPT = 8
 

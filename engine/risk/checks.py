@@ -17,6 +17,7 @@ from engine.risk.sizing import (
     known_price,
     not_negative,
     positive,
+    protection_prices,
     require_rate,
     risk_qty,
     stop_distance,
@@ -126,12 +127,15 @@ def stop_invalid(s: Situation, target: Decimal) -> Word:
     entry = known_price(s)
     if s.draft.limit_price is not None:
         entry = min(entry, positive(s.draft.limit_price, "limit price"))
-    stop, take = s.draft.stop, s.draft.target
+    for hint in (s.draft.stop, s.draft.target):
+        if hint is not None and not hint > 0:
+            return False, f"{hint:f}", "above 0"
+    stop, take = protection_prices(s)
     if stop is not None and not 0 < stop < entry:
-        return False, f"stop {stop:f}", f"above 0, below {plain(entry)}"
+        return False, f"stop {plain(stop)}", f"above 0, below {plain(entry)}"
     if take is not None and not (take.is_finite() and take > entry):
         return False, f"target {take:f}", f"above {plain(entry)}"
-    return True, "none" if stop is None else plain(stop), f"below {plain(entry)}"
+    return True, "no stop" if stop is None else f"stop {plain(stop)}", f"below {plain(entry)}"
 
 
 def cooldown(s: Situation, target: Decimal) -> Word:
@@ -172,7 +176,11 @@ def size_cap(s: Situation, target: Decimal) -> Word:
 def risk_per_trade(s: Situation, target: Decimal) -> Word:
     fixed = s.agent.limits.qty_fixed
     if fixed is not None:
-        return fixed > 0 and _at_most(s, target, fixed), plain(target), f"fixed {plain(fixed)}"
+        return (
+            fixed > 0 and _at_most(s, target, fixed),
+            plain(target),
+            f"not sized by risk: fixed quantity {plain(fixed)}",
+        )
     most, capital = risk_qty(s), positive(s.capital, "capital")
     limit = f"{percent(s.policy.limits.risk_per_trade_frac)} of {_short(capital)}"
     return most > 0 and _at_most(s, target, most), f"{_short(target * stop_distance(s))} at risk", limit

@@ -8,12 +8,12 @@ from decimal import Decimal
 from engine.domain.decision import Decision, DecisionDraft
 from engine.domain.instrument import Instrument
 from engine.domain.intent import Intent
-from engine.domain.money import ONE, nearest_price, round_price
+from engine.domain.money import round_price
 from engine.domain.order import OrderRole, OrderType, Side
 from engine.domain.portfolio import Position
 from engine.risk.guardrails import Assessment, assess
 from engine.risk.situation import Situation
-from engine.risk.sizing import size
+from engine.risk.sizing import protection_prices, size
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Ruling:
     """What the gate says to one draft.
 
     decision: the target that code made of it; what was asked for, where it is refused. intent None: refused, or
-    nothing to trade. bound_by: what decided the size.
+    nothing to trade. bound_by: what decided the size, or refused it.
     """
 
     decision: Decision
@@ -37,7 +37,9 @@ def judge(situation: Situation, cycle_id: str, decision_id: str) -> Ruling:
     target = sizing.target_qty if assessment.refused else assessment.target
     decision = _decision(situation, target, cycle_id, decision_id)
     intent = None if assessment.refused or not decision.delta else _intent(situation, decision)
-    return Ruling(decision, assessment.bound_by or sizing.bound_by, assessment, intent)
+    refused = assessment.refused
+    bound_by = refused.code.value if refused else assessment.bound_by or sizing.bound_by
+    return Ruling(decision, bound_by, assessment, intent)
 
 
 def closing_intent(position: Position, qty: Decimal, price: Decimal, flatten_id: str, now_ms: int) -> Intent:
@@ -99,19 +101,6 @@ def _intent(situation: Situation, decision: Decision) -> Intent:
         target_price=take,
         reduce_only=not entry,
         created_ms=situation.now_ms,
-    )
-
-
-def protection_prices(situation: Situation) -> tuple[Decimal | None, Decimal | None]:
-    """Return stop and target for an entry at the present price: the draft's hints, else the agent's fractions."""
-    draft, wanted, instrument = situation.draft, situation.agent.protection, situation.instrument
-    entry = draft.limit_price or situation.price
-    stop = draft.stop or (entry * (ONE - wanted.stop_frac) if wanted.stop_frac else None)
-    take = draft.target or (entry * (ONE + wanted.target_frac) if wanted.target_frac else None)
-    tick = instrument.price_tick
-    return (
-        None if stop is None else round_price(stop, tick, up=True),
-        None if take is None else nearest_price(take, tick),
     )
 
 

@@ -104,7 +104,7 @@ GUARDRAILS: tuple[Guardrail, ...] = tuple(
         (_C.PRICE_COLLAR, "price and limit price are near the median", _ORDER,
          "policy limits.price_collar", _COLLAR, ask.price_collar),
         (_C.SHORT_NOT_ALLOWED, "nothing is sold that is not held", _EVERY, "", "", ask.short_not_allowed),
-        (_C.STOP_INVALID, "hinted stop and target are on their sides of the entry", _ASKED, "", "", ask.stop_invalid),
+        (_C.STOP_INVALID, "stop and target are on their sides of the entry", _ASKED, "", "", ask.stop_invalid),
         (_C.COOLDOWN, "the last loss here is long enough ago", _MORE,
          "limits.cooldown_after_loss", _COOLDOWN, ask.cooldown),
         (_C.TRADES_PER_DAY, "the agent's trades of the UTC day", _MORE,

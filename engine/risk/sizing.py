@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from engine.domain.decision import Direction
-from engine.domain.money import COST_QUANTUM, ONE, ZERO, floor_to
+from engine.domain.money import COST_QUANTUM, ONE, ZERO, floor_to, nearest_price, round_price
 from engine.risk.situation import Situation
 
 STOP_FRAC_ASSUMED = Decimal("0.02")
@@ -69,6 +69,21 @@ def stop_distance(s: Situation) -> Decimal:
     stop_frac = s.agent.protection.stop_frac
     stop_frac = STOP_FRAC_ASSUMED if stop_frac is None else positive(stop_frac, "stop distance")
     return max(price * min(stop_frac, ONE), s.instrument.price_tick)
+
+
+def protection_prices(s: Situation) -> tuple[Decimal | None, Decimal | None]:
+    """Return the stop and target an entry at the present price brings: the draft's hints, else the agent's fractions.
+
+    Raises MissingInputError when there is no price.
+    """
+    draft, wanted, tick = s.draft, s.agent.protection, s.instrument.price_tick
+    entry = draft.limit_price or known_price(s)
+    stop = entry * (ONE - wanted.stop_frac) if draft.stop is None and wanted.stop_frac else draft.stop
+    take = entry * (ONE + wanted.target_frac) if draft.target is None and wanted.target_frac else draft.target
+    return (
+        None if stop is None else round_price(stop, tick, up=True),
+        None if take is None else nearest_price(take, tick),
+    )
 
 
 def known_price(s: Situation) -> Decimal:

@@ -236,6 +236,13 @@ def ticket(**changes: Any) -> api.Ticket:
     )  # fmt: skip
 
 
+async def test_ticket_whose_stop_could_never_be_reached_is_refused_with_that_stop(make_world: Make) -> None:
+    world = await make_world()
+    shown = (await world.handlers.handle(api.PreviewTicket(ticket=ticket(stop_frac=Decimal("1.01"))))).data
+    assert (shown.refused, shown.qty) == (True, 0)
+    assert (shown.checks[-1].code, shown.checks[-1].observed) == (api.CheckCode.STOP_INVALID, "stop -500")
+
+
 async def test_ticket_is_previewed_then_sent_once_with_its_stop(make_world: Make) -> None:
     world = await make_world()
     await world.bars(1, "50000")

@@ -15,6 +15,7 @@ from engine.domain.agent import AgentStatus
 from engine.domain.decision import Direction
 from engine.domain.policy import TradingState
 from engine.domain.risk import CheckCode, RiskCheck, Verdict
+from engine.risk.gate import judge
 from engine.risk.guardrails import GUARDRAILS, Applies, Assessment, Guardrail, assess, table
 from engine.risk.situation import Situation
 from engine.risk.sizing import size
@@ -107,6 +108,8 @@ REFUSED: list[tuple[str, str, dict[str, Any]]] = [
     ("STOP_INVALID", "stop above the limit price", {"stop": D(97), "limit_price": D(96)}),
     ("STOP_INVALID", "target below", {"target": D(99)}),
     ("STOP_INVALID", "target infinite", {"target": D("Infinity")}),
+    ("STOP_INVALID", "the agent's own stop below zero", {"stop_frac": "1.01"}),
+    ("STOP_INVALID", "the agent's own stop within a tick", {"stop_frac": "0.00001"}),
     ("COOLDOWN", "a loss just now", {"last_loss_ms": NOW_MS - 1_799_999}),
     ("COOLDOWN", "a loss in the future", {"last_loss_ms": NOW_MS + 1}),
     ("TRADES_PER_DAY", "used up", {"trades_today": 10, "trades_per_day": 10}),
@@ -183,6 +186,27 @@ def test_the_cap_on_the_agents_size_and_its_risk_hold_for_targets_from_elsewhere
     assert assess(situation(), D(600)).bound_by == "RISK_PER_TRADE"
     assert assess(situation(), D(600)).target == D(500)
     assert assess(situation(qty_fixed=D(2)), D(3)).target == D(2)
+
+
+def test_the_stop_and_target_that_would_be_attached_are_what_is_checked() -> None:
+    def word(**parts: Any) -> tuple[str, str]:
+        check = next(c for c in judged(**parts).checks if c.code is CheckCode.STOP_INVALID)
+        return check.observed, check.limit
+
+    assert word(stop_frac="0.02") == ("stop 98", "below 100")
+    assert word(stop_frac="0.02", stop=D(95)) == ("stop 95", "below 100")
+    assert word(stop_frac="1.01") == ("stop -1", "above 0, below 100")
+    assert word(stop_frac=None) == ("no stop", "below 100")
+
+
+def test_a_fixed_quantity_says_that_risk_did_not_size_it() -> None:
+    check = next(c for c in judged(qty_fixed=D(2)).checks if c.code is CheckCode.RISK_PER_TRADE)
+    assert (check.observed, check.limit) == ("2", "not sized by risk: fixed quantity 2")
+
+
+def test_a_refused_trade_is_bound_by_what_refused_it() -> None:
+    assert judge(situation(qty_max=D(10), free_cash=D(0)), "c", "c:x").bound_by == "BUYING_POWER"
+    assert judge(situation(qty_max=D(10)), "c", "c:x").bound_by == "SIZE_CAP"
 
 
 def test_a_later_tighter_limit_is_what_bound_the_size() -> None:
