@@ -266,7 +266,12 @@ class Core:
         await self._step_flatten()
 
     async def _book_fills(self) -> None:
-        self.desk.router.pump()
+        try:
+            self.desk.router.pump()
+        except StoreError:  # the fills are kept (P24); prices must go on reaching the kill switch
+            if self.journal.broken is None:
+                raise
+            self._halt_unwritten(self.journal.broken)
         if self.desk.router.breach:
             await self._halt_on_breach()
 

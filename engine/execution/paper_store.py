@@ -99,9 +99,9 @@ class PaperStore:
         return _order_of(row) if row else None
 
     def fills_since(self, booked_ms: int) -> list[Fill]:
-        """Return the fills booked at or after an instant, as they were booked."""
+        """Return the fills booked at or after an instant, in the order of that."""
         with self._said("read"):
-            query = f"SELECT {FILL_COLUMNS} FROM fills WHERE booked_ms >= ? ORDER BY n"
+            query = f"SELECT {FILL_COLUMNS} FROM fills WHERE booked_ms >= ? ORDER BY booked_ms, n"
             return [_fill_of(row) for row in self._db.execute(query, (booked_ms,))]
 
     def save(self, state: PaperState) -> None:

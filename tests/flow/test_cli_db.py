@@ -1,0 +1,87 @@
+"""`quarterdeck db` on a store by itself, and beside the engine that owns it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.runtime import ConsoleOptions, console_host
+
+ROOT = Path(__file__).resolve().parents[2]
+START_MS = 1_667_865_600_000
+
+
+def cli(home: Path, *args: object) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "QUARTERDECK_HOME": str(home)}
+    command = [sys.executable, "-m", "console.cli", *map(str, args)]
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=50, check=False)
+
+
+def answered(home: Path, *args: object) -> Any:
+    done = cli(home, *args, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    rows = "\n".join(f"{START_MS + bar * 300_000},20000,20010,19990,20000,5" for bar in range(300))
+    (tmp_path / "BTCUSDT_5m.csv").write_text(f"date,open,high,low,close,volume\n{rows}\n", encoding="utf-8")
+    (tmp_path / "config").mkdir()
+    return tmp_path
+
+
+def test_a_store_is_described_backed_up_restored_and_halted(home: Path) -> None:
+    answered(home, "replay", home / "BTCUSDT_5m.csv", "--store", home / "store")
+    info = answered(home, "db", "info")
+    assert (info["schema"], info["last_backup"], info["owner_pid"]) == (info["schema_known"], None, None)
+    assert info["rows"] == info["anchor_row"] > 200
+    made = answered(home, "db", "backup")
+    name = Path(made["backup"]).name
+    assert (made["verified"], made["rows"]) == (True, info["rows"])
+    assert answered(home, "db", "info")["backups"] == [name]
+    assert "verified" in cli(home, "db", "info").stdout
+    assert answered(home, "db", "migrate")["schema"] == info["schema"]
+
+    (home / "store" / "store.db").unlink()
+    lost = cli(home, "halt")
+    assert lost.returncode == 1
+    restored = answered(home, "db", "restore", name)
+    assert restored["trading_state"] == "HALTED"
+    assert answered(home, "status")["state"] == "HALTED"
+    assert answered(home, "verify")["ok"] is True
+    missing = cli(home, "db", "restore", "nothing")
+    assert (missing.returncode, missing.stderr.count("\n")) == (2, 1)
+    assert name in missing.stderr
+
+
+@pytest.mark.fault("P18")
+def test_the_engine_that_owns_a_store_makes_its_backups_and_no_one_restores_under_it(home: Path) -> None:
+    options = ConsoleOptions(
+        store=home / "store", config_dir=home / "config", feed=str(home / "BTCUSDT_5m.csv"),
+        flags={"asset_pair": ("BTCUSD",)},
+    )  # fmt: skip
+    host = console_host(options)
+    thread = threading.Thread(target=lambda: asyncio.run(host.run()))
+    thread.start()
+    try:
+        assert host.ready.wait(30)
+        assert host.error is None
+        made = answered(home, "db", "backup", "--to", home / "elsewhere")
+        assert Path(made["backup"]).parent == home / "elsewhere"
+        assert answered(home, "db", "info")["owner_pid"] == os.getpid()
+        for refused in (cli(home, "db", "restore", made["backup"]), cli(home, "db", "migrate")):
+            assert (refused.returncode, f"pid {os.getpid()}" in refused.stderr) == (3, True)
+    finally:
+        host.request_stop()
+        thread.join(30)
+    assert answered(home, "db", "restore", made["backup"])["rows"] == made["rows"]
+    assert answered(home, "verify")["ok"] is True
