@@ -89,6 +89,18 @@ def test_cancel_and_flatten_answer(home: Path, engine: EngineHost) -> None:
     assert answered(home, "status")["state"] == "HALTED"
 
 
+def test_word_on_an_order_that_is_not_in_doubt_is_refused_in_a_sentence(home: Path, engine: EngineHost) -> None:
+    refused = cli(home, "resolve", "0123", "--assume", "canceled", "--reason", "seen")
+    assert (refused.returncode, refused.stderr) == (
+        1,
+        "Nothing assumed: 0123 names no order in doubt; in doubt: none.\n",
+    )
+    filled = cli(home, "resolve", "0123", "--assume", "filled")
+    assert (filled.returncode, "'not-sent', 'canceled'" in filled.stderr) == (2, True)
+    held = cli(home, "unblock", "paper:BTC/USDT", "--reason", "seen")
+    assert (held.returncode, held.stderr) == (1, "paper:BTC/USDT is not held up; those that are: none.\n")
+
+
 @pytest.mark.fault("P18")
 def test_a_lock_without_an_engine_that_answers_is_exit_3(home: Path, tmp_path: Path, engine: EngineHost) -> None:
     done = cli(home, "replay", home / "BTCUSDT_5m.csv", "--store", tmp_path / "s", "--json")

@@ -108,6 +108,7 @@ async def test_hostile_text_is_inert_on_every_screen(text: str) -> None:
             app.action_flatten,
             lambda: app.action_details(line(1, agent=text, why=text, cycle_id=text or "c")),
             app.action_certificate,
+            lambda: app.action_resolve(order(client_order_id=text, agent=text, instrument=text)),
             app.action_command_palette,
         ]
         for way in ways:
