@@ -83,12 +83,13 @@ async def test_fee_named_later_is_posted_once(bench: Bench) -> None:
 @pytest.mark.fault("E07")
 async def test_known_trade_told_again_with_other_figures_changes_nothing(bench: Bench) -> None:
     await bought(bench)
-    rows = bench.journal.seq
+    before = dict(bench.books.balances), bench.books.position("a", BTC.key)
     bench.venue.fills = [replace(fill, price=fill.price + Decimal("0.004")) for fill in bench.venue.fills]
     bench.venue.told = [*bench.venue.fills]
     bench.router.pump()
     assert await looking(bench).at_start() == []
-    assert bench.journal.seq == rows
+    assert (dict(bench.books.balances), bench.books.position("a", BTC.key)) == before
+    assert (bench.books.count.fills, bench.rows(FillCorrected), bench.rows(Incident)) == (2, [], [])
 
 
 @pytest.mark.fault("E13")
