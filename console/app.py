@@ -282,6 +282,7 @@ class QuarterdeckApp(App[int]):
 
     def _open(self, screen: Screen[None]) -> None:
         if not self.model.leaving:
+            self.model.unnote()  # what an older action answered is no part of what opens now
             self.push_screen(screen)
 
     def _say(self, text: str) -> None:

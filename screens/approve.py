@@ -29,6 +29,7 @@ class ApproveScreen(Dialog):
     TITLE_TEXT = "A trade waits for you"
     KEYS = (("tab", "next field"), ("enter", "answer"), ("esc", "decide later"))
     AUTO_FOCUS = "#reject"
+    COMMAND = "quarterdeck approve"
 
     def __init__(self, model: ConsoleModel, approval: ApprovalView) -> None:
         super().__init__(model)

@@ -14,7 +14,7 @@ from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Button, Static
 
-from screens.format import safe
+from screens.format import wrap
 from screens.model import ConsoleModel
 from screens.rows import Row, text_row
 from screens.widgets.guard import TypingGuard
@@ -23,7 +23,9 @@ from screens.widgets.lines import Lines
 from screens.widgets.safety import SafetyLine
 
 WIDTH_MIN, HEIGHT_MIN = 40, 10
+SAID_LINES_MAX = 3
 IGNORED = "Pasted, held or too early keys do not count: wait a moment, then type."
+TOO_SMALL = "Nothing was sent, the window is too small. Enlarge it{}."
 
 
 class Dialog(ModalScreen[None]):
@@ -32,6 +34,8 @@ class Dialog(ModalScreen[None]):
     TITLE_TEXT = ""
     KEYS: Keys = (("esc", "close"),)
     DESTRUCTIVE = True
+    COMMAND = ""
+    IGNORED = IGNORED
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "close", "Close", show=False)]
 
     def __init__(self, model: ConsoleModel) -> None:
@@ -67,7 +71,7 @@ class Dialog(ModalScreen[None]):
     def say(self, text: str, ink: str = "warn") -> None:
         """Show one sentence at the card's foot."""
         line = self.query_one("#status", Lines)
-        line.put([text_row(safe(text, max(20, line.size.width or 60)), ink)] if text else [])
+        line.put([text_row(each, ink) for each in wrap(text, max(20, line.size.width or 60), SAID_LINES_MAX)])
 
     def action_close(self) -> None:
         """Leave, deciding nothing."""
@@ -88,7 +92,7 @@ class Dialog(ModalScreen[None]):
 
     def on_resize(self, event: events.Resize) -> None:
         if self.DESTRUCTIVE and (event.size.width < WIDTH_MIN or event.size.height < HEIGHT_MIN):
-            self.model.note("The window is too small to decide in; nothing was sent.", "warn")
+            self.model.note(TOO_SMALL.format(f", or run: {self.COMMAND}" if self.COMMAND else ""), "warn")
             self.leave()
         elif not self._left:
             self.call_after_refresh(self.show)
@@ -99,10 +103,10 @@ class Dialog(ModalScreen[None]):
         if pressing and not self.guard.accepts(event.key, event.time):
             event.stop()
             event.prevent_default()
-            self.say(IGNORED)
+            self.say(self.IGNORED)
 
     def on_guarded_input_ignored(self) -> None:
-        self.say(IGNORED)
+        self.say(self.IGNORED)
 
     def on_paste(self, event: events.Paste) -> None:
         self.guard.pasted(event.time)

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar
 
+from textual.binding import Binding, BindingType
 from textual.widget import Widget
 from textual.widgets import Input
 
-from engine.api import Flatten, Snapshot
+from engine.api import Flatten, PositionView, Snapshot
 from screens.dialog import Dialog, field
-from screens.format import age, money, price, qty, safe, symbol
+from screens.format import age, count_of, money, price, qty, safe, symbol, wrap
 from screens.model import ConsoleModel
 from screens.rows import Column, Row, header_row, signed_ink, table_row, text_row
 from screens.widgets.guard import GuardedInput
 from screens.widgets.lines import Lines
+from screens.widgets.pane import Pane
 
 WORD = "FLATTEN"
+STEPS = (
+    "Halts trading, cancels working orders, then closes at the venue with reduce-only orders until the venue shows "
+    "zero; a certificate proves it."
+)
+IGNORED = f"That did not count: it was pasted, or came as the card opened. Type {WORD}."
 COLUMNS = (
     Column(title="INSTRUMENT", width=11, grow=12),
     Column(title="AGENT", width=11, keep=3),
@@ -24,6 +32,50 @@ COLUMNS = (
     Column(title="AGE", width=4, right=True, keep=2),
     Column(title="P&L", width=10, right=True, keep=4),
 )
+# What of the window's height is not the list's: our two lines, the card's border, the count, the field, the status.
+CHROME_ROWS = 7
+ROOMY_FROM = 22
+ROOMY_CHROME = 7  # the steps, blank lines, and the card's padding
+
+
+class Held(Pane):
+    """Every position that would be closed; it scrolls, so that the field below stays where it is."""
+
+    can_focus = False
+
+    def __init__(self, model: ConsoleModel) -> None:
+        super().__init__(id="held")
+        self._model = model
+
+    def header(self, width: int) -> Row | None:
+        return header_row(COLUMNS, width) if self.items and self.size.height > 1 else None
+
+    def row(self, item: PositionView, width: int) -> Row:
+        cells = (
+            (safe(symbol(item.instrument), 24), "strong"),
+            (safe(item.agent, 24), ""),
+            (qty(item.qty), ""),
+            (price(item.mark), ""),
+            (age(self._model.aged(item.mark_age_ms)), "dim"),
+            (money(item.unrealized, signed=True), signed_ink(item.unrealized)),
+        )
+        return table_row(COLUMNS, cells, width)
+
+    def show(self, rows_max: int) -> None:
+        """Draw the newest positions in at most so many rows."""
+        snapshot = self._model.snapshot
+        held = [each for each in snapshot.positions if each.qty] if snapshot else []
+        wanted = min(rows_max, len(held) + 1) if held else 0
+        if self.styles.height is None or self.styles.height.value != wanted:
+            self.styles.height = wanted
+        self.fill(held)
+
+    def draw(self) -> None:
+        super().draw()
+        below = len(self.items) - self.top - self._room()
+        if self.rows and (below > 0 or self.top) and self.header(self.size.width):
+            told = [f"{self.top} above"] * (self.top > 0) + [f"{below} below"] * (below > 0)
+            self.put([text_row(safe(f"{', '.join(told)}: ↑↓ scrolls", self.size.width), "warn"), *self.rows[1:]])
 
 
 class FlattenScreen(Dialog):
@@ -32,6 +84,12 @@ class FlattenScreen(Dialog):
     TITLE_TEXT = "Flatten: close every position"
     KEYS = (("enter", "flatten"), ("esc", "do not flatten"))
     AUTO_FOCUS = "#word"
+    COMMAND = "quarterdeck flatten"
+    IGNORED = IGNORED
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "scroll_list(-1)", show=False),
+        Binding("down", "scroll_list(1)", show=False),
+    ]
 
     def __init__(self, model: ConsoleModel) -> None:
         super().__init__(model)
@@ -39,11 +97,27 @@ class FlattenScreen(Dialog):
 
     def body(self) -> Iterator[Widget]:
         yield Lines(id="facts", classes="facts")
-        yield field(f"Type {WORD}", GuardedInput(self.guard, placeholder="and press enter", max_length=12, id="word"))
+        yield Held(self.model)
+        yield Lines(id="count", classes="facts")
+        word = GuardedInput(self.guard, placeholder="and press enter", max_length=12, bursts=True, id="word")
+        yield field(f"Type {WORD}", word)
 
     def refresh_card(self) -> None:
-        facts = self.query_one("#facts", Lines)
-        facts.put(flatten_rows(self.model.snapshot, max(20, facts.size.width), max(3, self.size.height - 14)))
+        facts, width = self.query_one("#facts", Lines), max(20, self.query_one("#count").size.width)
+        roomy = self.size.height >= ROOMY_FROM
+        facts.put([*(text_row(line, "dim") for line in wrap(STEPS, width, 3)), text_row("")] if roomy else [])
+        room = self.size.height - CHROME_ROWS - (ROOMY_CHROME if roomy else 0)
+        self.query_one(Held).show(max(1, room))
+        told = count_rows(self.model.snapshot, width)
+        self.query_one("#count", Lines).put([*told, text_row("")] if roomy else told)
+
+    def action_scroll_list(self, step: int) -> None:
+        """Move what is seen of the list."""
+        self.query_one(Held).action_move(step)
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        if event.value:
+            self.say("")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
@@ -67,30 +141,12 @@ class FlattenScreen(Dialog):
         self.say(reply.text, "danger")
 
 
-def flatten_rows(snapshot: Snapshot | None, width: int, positions_max: int) -> list[Row]:
-    """Say what will happen, in its order, and to what."""
-    steps = (
-        "Halts trading, cancels working orders, then closes at the venue with",
-        "reduce-only orders until the venue shows zero; a certificate proves it.",
-    )
-    rows = [*(text_row(safe(step, width), "dim") for step in steps), text_row("")]
-    held = [each for each in snapshot.positions if each.qty] if snapshot else []
+def count_rows(snapshot: Snapshot | None, width: int) -> list[Row]:
+    """Say how much would be closed and canceled."""
     if snapshot is None:
-        return [*rows, text_row("The engine is still starting: what is open is not known yet.", "warn"), text_row("")]
-    if held:
-        rows.append(header_row(COLUMNS, width))
-    for each in held[:positions_max]:
-        cells = (
-            (safe(symbol(each.instrument), 24), "strong"),
-            (safe(each.agent, 24), ""),
-            (qty(each.qty), ""),
-            (price(each.mark), ""),
-            (age(each.mark_age_ms), "dim"),
-            (money(each.unrealized, signed=True), signed_ink(each.unrealized)),
-        )
-        rows.append(table_row(COLUMNS, cells, width))
-    if len(held) > positions_max:
-        rows.append(text_row(f"… and {len(held) - positions_max} more, which are closed too", "warn"))
-    words = f"{len(held)} positions to close" if held else "No position is open"
-    rows += [text_row(f"{words}; {len(snapshot.orders)} working orders to cancel.", "strong"), text_row("")]
-    return rows
+        return [
+            text_row(line, "warn") for line in wrap("The engine is still starting: nothing is known yet.", width, 2)
+        ]
+    held = sum(bool(each.qty) for each in snapshot.positions)
+    told = f"{count_of(held, 'position')} to close" if held else "No position is open"
+    return [text_row(safe(f"{told}; {count_of(len(snapshot.orders), 'working order')} to cancel.", width), "strong")]

@@ -229,3 +229,12 @@ def _resampled(values: list[float], count: int) -> list[float]:
 def _between(values: list[float], at: float) -> float:
     left = min(int(at), len(values) - 2)
     return values[left] + (values[left + 1] - values[left]) * (at - left)
+
+
+def count_of(count: int, noun: str) -> str:
+    """Write a number of things.
+
+    >>> count_of(1, "position"), count_of(2, "position")
+    ('1 position', '2 positions')
+    """
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

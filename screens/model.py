@@ -61,6 +61,7 @@ class ConsoleModel:
         self._seq = 0
         self._pulling = False
         self._note = ("", "", 0.0)
+        self._data = (0, 0.0)
 
     # -- the engine's side ---------------------------------------------------------
 
@@ -95,8 +96,15 @@ class ConsoleModel:
             self.lines_version += 1
         self._seq = max(self._seq, batch.upto_seq)
         self.snapshot = snapshot
+        self._watch_data(snapshot)
         if snapshot.state is TradingState.HALTED:
             self.halt_wanted = False
+
+    def _watch_data(self, snapshot: Snapshot) -> None:
+        """Note when data last came: a virtual clock stands still when none comes, and its ages with it."""
+        newest_ms = snapshot.now_ms - (snapshot.data_age_ms or 0)
+        if newest_ms != self._data[0]:
+            self._data = (newest_ms, snapshot.built_mono_ms)
 
     async def send(self, command: Command) -> Reply:
         """Carry a command to the engine; every failure comes back as a sentence."""
@@ -154,7 +162,16 @@ class ConsoleModel:
         """How old the newest market data is; None: there is none."""
         if self.snapshot is None or self.snapshot.data_age_ms is None:
             return None
-        return self.snapshot.data_age_ms + (self.engine_age_ms or 0.0)
+        return self.aged(self.snapshot.data_age_ms)
+
+    def aged(self, age_ms: int | None) -> float | None:
+        """Return how old by now a price is that was so old when the snapshot was built; None stays None.
+
+        At least as long as no data has come at all, by the machine's clock.
+        """
+        if age_ms is None:
+            return None
+        return max(age_ms + (self.engine_age_ms or 0.0), self.mono_ms() - self._data[1] if self._data[0] else 0.0)
 
     def approval(self, approval_id: str) -> ApprovalView | None:
         """Return a waiting trade as the engine shows it now; None: it waits no longer."""
@@ -164,6 +181,10 @@ class ConsoleModel:
     def note(self, text: str, ink: str = "accent") -> None:
         """Show one sentence on the bottom line for some seconds."""
         self._note = (text, ink, self.mono_ms())
+
+    def unnote(self) -> None:
+        """Take the note away: what comes next has words of its own."""
+        self._note = ("", "", 0.0)
 
     def noted(self) -> tuple[str, str]:
         """Return the note and its ink; empty when it has been shown long enough."""

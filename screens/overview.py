@@ -75,7 +75,7 @@ class OverviewScreen(Screen[None]):
             yield OrdersPane(id="orders")
             yield BudgetLine(id="budget")
             yield StreamPane(id="stream")
-        yield KeyLine(self.model, KEYS, KEYS_NARROW)
+        yield KeyLine(self.model, KEYS, KEYS_NARROW, beside=True)
 
     def show(self) -> None:
         """Draw the model's newest state."""

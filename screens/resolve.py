@@ -30,6 +30,7 @@ class ResolveScreen(Dialog):
     TITLE_TEXT = "What became of this order?"
     KEYS = (("enter", "say what it means, then do it"), ("esc", "leave it open"))
     AUTO_FOCUS = "#word"
+    COMMAND = "quarterdeck resolve"
 
     def __init__(self, model: ConsoleModel, order: OrderView) -> None:
         super().__init__(model)

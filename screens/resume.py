@@ -33,6 +33,7 @@ class ResumeScreen(Dialog):
     TITLE_TEXT = "Resume trading"
     KEYS = (("enter", "resume"), ("esc", "stay as it is"))
     AUTO_FOCUS = "#reason"
+    COMMAND = "quarterdeck resume"
 
     def __init__(self, model: ConsoleModel) -> None:
         super().__init__(model)

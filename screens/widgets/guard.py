@@ -39,8 +39,11 @@ class TypingGuard:
         """Start the dwell: from now on the screen is in front of the person."""
         self._opened = at
 
-    def accepts(self, key: str, at: float) -> bool:
-        """Say whether this key was typed by a person who can have seen the screen."""
+    def accepts(self, key: str, at: float, *, bursts: bool = False) -> bool:
+        """Say whether this key was typed by a person who can have seen the screen.
+
+        bursts: keys that came together count all the same, as over a slow line; those of a paste never do.
+        """
         last_key, last_at = self._last
         burst = at - last_at < BURST_GAP_S or (len(self._times) == BURST_KEYS and at - self._times[0] < BURST_SPAN_S)
         held = key == last_key and at - last_at < REPEAT_GAP_S
@@ -48,7 +51,7 @@ class TypingGuard:
         self._times.append(at)
         if self._opened is None or at - self._opened < DWELL_S:
             return False
-        if burst or held or at < self._locked_until:
+        if at < self._locked_until or ((burst or held) and not bursts):
             self._locked_until = at + QUIET_S
             return False
         return True
@@ -63,22 +66,31 @@ class GuardedInput(Input):
     """An input that a paste, a burst or a held key cannot answer with.
 
     strict: such keys empty it. Otherwise they may fill it (a sentence may be pasted), but its enter does not count.
+    bursts: for a whole word to type: keys may come together, as they do over a slow line, but not from a paste.
     """
 
     class Ignored(Message):
         """Keys were not taken."""
 
     def __init__(
-        self, guard: TypingGuard, *, placeholder: str = "", max_length: int = 16, strict: bool = True, id: str
+        self,
+        guard: TypingGuard,
+        *,
+        placeholder: str = "",
+        max_length: int = 16,
+        strict: bool = True,
+        bursts: bool = False,
+        id: str,
     ) -> None:
         super().__init__(placeholder=placeholder, max_length=max_length, compact=True, id=id)
         self._guard = guard
         self._strict = strict
+        self._bursts = bursts
 
     def _on_key(self, event: events.Key) -> None:  # type: ignore[override]
         if not (event.is_printable or event.key == "enter"):
             return
-        accepted = self._guard.accepts(event.key, event.time)
+        accepted = self._guard.accepts(event.key, event.time, bursts=self._bursts)
         if not accepted and (self._strict or event.key == "enter"):
             self._ignore(event)
 

@@ -1,58 +1,78 @@
-"""The bottom line: the keys that work here, or for some seconds the answer to the last command."""
+"""The bottom line: the keys that work here, and for some seconds the answer to the last command."""
 
 from __future__ import annotations
 
-from screens.format import safe
+from collections.abc import Mapping
+
+from screens.format import wrap
 from screens.model import ConsoleModel
-from screens.rows import Piece, Row, row_width
+from screens.rows import Piece, Row, row_width, text_row
 from screens.widgets.lines import Lines
 
 Keys = tuple[tuple[str, str], ...]
 EMERGENCY: Keys = (("F8", "HALT"), ("F9", "CANCEL ALL"), ("F10", "FLATTEN"))
 WIDE_FROM = 110
+NOTE_LINES_MAX = 6
 _SHORT = {"CANCEL ALL": "CANCEL"}
+_SHORTEST = {"CANCEL ALL": "", "FLATTEN": "FLAT"}
 
 
 class KeyLine(Lines):
-    """The emergency keys first, always; then this screen's own, as many as fit."""
+    """The emergency keys first, always; then this screen's own, as many as fit.
 
-    def __init__(self, model: ConsoleModel, keys: Keys, narrow: Keys | None = None) -> None:
+    A note stands beside the emergency keys where it fits, else above them. beside: it may take the place of the
+    screen's own keys; on a card they stay, for they say what enter does.
+    """
+
+    def __init__(self, model: ConsoleModel, keys: Keys, narrow: Keys | None = None, *, beside: bool = False) -> None:
         super().__init__()
         self._model = model
         self._keys = keys
         self._narrow = narrow if narrow is not None else keys
+        self._beside = beside
 
     def show(self) -> None:
         """Draw it again if it changed."""
         text, ink = self._model.noted()
         width = self.size.width
         keys = self._keys if width >= WIDE_FROM else self._narrow
-        self.put([_noted(text, ink, width) if text else key_row(EMERGENCY, keys, width)])
+        self.put(noted_rows(text, ink, keys, width, beside=self._beside) if text else [key_row(EMERGENCY, keys, width)])
 
     def on_resize(self) -> None:
         self.show()
 
 
-def _noted(text: str, ink: str, width: int) -> Row:
-    keys = key_row(EMERGENCY, (), width)
-    room = width - row_width(keys) - 2
-    return (*keys, ("  ", ""), (safe(text, room), ink)) if room > 20 else ((safe(text, width), ink),)
+def noted_rows(text: str, ink: str, keys: Keys, width: int, *, beside: bool) -> list[Row]:
+    """Put a note where it hides no emergency key, and is whole."""
+    first = key_row(EMERGENCY, (), width)
+    lines = wrap(text, max(1, width - row_width(first) - 2), 2) if beside else []
+    if len(lines) == 1:
+        return [(*first, ("  ", ""), (lines[0], ink))]
+    return [*(text_row(line, ink) for line in wrap(text, width, NOTE_LINES_MAX)), key_row(EMERGENCY, keys, width)]
 
 
 def key_row(first: Keys, rest: Keys, width: int) -> Row:
     """Write "F8 HALT  F9 CANCEL ALL ..."; the emergency keys shorten before anything is left out."""
-    tight = sum(len(key) + len(word) + 3 for key, word in first + rest) > width
-    pieces: list[Piece] = []
-    used = 0
-    for place, (key, word) in enumerate(first + rest):
-        word = _SHORT.get(word, word) if tight else word
-        size = len(key) + 1 + len(word) + (2 if pieces else 0)
-        if used + size > width:
+    row = _written(first, rest, {}, "  ")
+    if row_width(row) <= width:
+        return row
+    row = _written(first, (), _SHORT, "  ")
+    if row_width(row) > width:
+        return _written(first, (), _SHORTEST, " ")
+    for count in range(1, len(rest) + 1):
+        longer = _written(first, rest[:count], _SHORT, "  ")
+        if row_width(longer) > width:
             break
-        pieces += [("  ", "")] if pieces else []
-        pieces += [
-            (key, "danger" if place < len(first) else "accent"),
-            (" " + word, "" if place < len(first) else "dim"),
-        ]
-        used += size
+        row = longer
+    return row
+
+
+def _written(first: Keys, rest: Keys, short: Mapping[str, str], gap: str) -> Row:
+    pieces: list[Piece] = []
+    for place, (key, word) in enumerate(first + rest):
+        emergency = place < len(first)
+        told = short.get(word, word)
+        pieces += [(gap, "")] if pieces else []
+        pieces.append((key, "danger" if emergency else "accent"))
+        pieces += [(" " + told, "" if emergency else "dim")] if told else []
     return tuple(pieces)

@@ -10,15 +10,20 @@ from rich.cells import cell_len, set_cell_size
 from engine.api import Mode, Snapshot, TradingState
 from screens.format import age, money, safe, share
 from screens.model import ConsoleModel
-from screens.rows import Piece, Row
+from screens.rows import Piece, Row, row_width
 from screens.widgets.lines import Lines
 
 WORDS = {TradingState.ACTIVE: "trading", TradingState.REDUCING: "exits only", TradingState.HALTED: "no new exposure"}
+ALARMS = {"danger", "chip-alert"}
 STATE_INK = {TradingState.ACTIVE: "good", TradingState.REDUCING: "chip-warn", TradingState.HALTED: "chip-alert"}
 
-# Each field says itself at four lengths; the longest length at which all of them fit is drawn.
+# Each field says itself at four lengths; the longest length at which all of them fit is drawn. Where even the shortest
+# do not fit, those of the lowest rank go first: where orders go and whether trading is on stay to the last.
 Field = tuple[str, tuple[str, str, str, str]]
 SEPARATORS = ("  ", " │ ", "│", "│")
+RANKS = (9, 6, 8, 4, 1, 3, 2, 5, 0)
+RANK_ALARM = 7
+TAIL_MIN = 12
 
 
 def safety_row(model: ConsoleModel, width: int) -> Row:
@@ -26,9 +31,35 @@ def safety_row(model: ConsoleModel, width: int) -> Row:
     fields = _fields(model)
     for length, separator in enumerate(SEPARATORS):
         row = _joined([(texts[length], ink) for ink, texts in fields], separator)
-        if sum(cell_len(text) for text, _ink in row) <= width:
-            return _filled(row, width)
-    return _filled(_joined([(texts[-1], ink) for ink, texts in fields], "│"), width)
+        if row_width(row) <= width:
+            return _filled((*row, *_tail(model, width - row_width(row))), width)
+    return _filled(_most_important(fields, width), width)
+
+
+def _most_important(fields: Sequence[Field], width: int) -> Row:
+    ranked = [
+        (RANK_ALARM if ink in ALARMS and rank < RANK_ALARM else rank, texts[-1], ink)
+        for rank, (ink, texts) in zip(RANKS, fields, strict=False)
+    ]
+    while True:
+        row = _joined([(text, ink) for _rank, text, ink in ranked], "│")
+        if row_width(row) <= width or len(ranked) <= 2 or len(fields) < len(RANKS):
+            return row
+        ranked.remove(min(ranked, key=lambda each: each[0]))
+
+
+def _tail(model: ConsoleModel, room: int) -> Row:
+    """Say why there is no data, where there is room for it."""
+    told = feed_trouble(model.snapshot)
+    return ((f"  {safe(told, room - 2)}", "warn"),) if told and room >= TAIL_MIN else ()
+
+
+def feed_trouble(snapshot: Snapshot | None) -> str:
+    """Say why no data comes, and from where; empty while it does."""
+    if snapshot is None or snapshot.connected or snapshot.finished or not snapshot.feed_text:
+        return ""
+    named = snapshot.source_name in snapshot.feed_text
+    return snapshot.feed_text if named else f"{snapshot.source_name}: {snapshot.feed_text}"
 
 
 def _joined(pieces: Sequence[Piece], separator: str) -> Row:
@@ -80,10 +111,12 @@ def _starting(model: ConsoleModel) -> list[Field]:
 
 
 def _source(snapshot: Snapshot) -> Field:
+    if snapshot.finished:
+        done = f"{safe(snapshot.source_kind.value, 20)} DONE"
+        return "accent", (done, done, done, done)
     label = safe(snapshot.source_label, 20)
     done = "" if snapshot.progress is None else f" {share(_floor_percent(snapshot), places=0)}"
-    full = f"{label} DONE" if snapshot.finished else label + done
-    return "accent", (full, full, label, label)
+    return "accent", (label + done, label + done, label, label)
 
 
 def _floor_percent(snapshot: Snapshot) -> Decimal:
@@ -111,11 +144,13 @@ def _day(snapshot: Snapshot) -> Field:
     ink = "dim" if pnl is None else "good" if pnl > 0 else "loss" if pnl < 0 else ""
     part = pnl / snapshot.day_start if pnl is not None and snapshot.day_start else None
     percent = f" ({share(part, signed=True, places=2)})" if part is not None else ""
-    full, short = money(pnl, signed=True), money(pnl, signed=True, places=0)
-    return ink, (f"DAY {full}{percent}", f"DAY {full}{percent}", f"DAY {full}{percent}", f"DAY {short}{percent}")
+    full, short = money(pnl, signed=True), percent.strip(" ()") or money(pnl, signed=True, places=0)
+    return ink, (f"DAY {full}{percent}", f"DAY {full}{percent}", f"DAY {full}{percent}", f"DAY {short}")
 
 
 def _data(model: ConsoleModel, snapshot: Snapshot) -> Field:
+    if snapshot.finished:
+        return "", ("DATA ended", "DATA ended", "DATA ended", "ended")
     text = age(model.data_age_ms)
     if not snapshot.connected and not snapshot.finished:
         return "danger", (f"DATA CUT {text}", f"DATA CUT {text}", f"DATA CUT {text}", f"CUT {text}")

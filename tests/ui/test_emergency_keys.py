@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from textual import events
 from textual.binding import Binding
 from textual.widgets import Input
 
@@ -13,7 +14,19 @@ from console.keymap import EMERGENCY, KeymapError, checked, read_keymap
 from engine.api import CancelAll, Flatten, Halt, TradingState
 from screens.flatten import FlattenScreen
 from screens.overview import OverviewScreen
-from tests.ui.fakes import CERTIFICATE, FakeClient, console, first_row, keys, line, screen_text, snapshot, started
+from screens.widgets.guard import event_clock_s
+from tests.ui.fakes import (
+    CERTIFICATE,
+    FakeClient,
+    console,
+    first_row,
+    keys,
+    line,
+    position,
+    screen_text,
+    snapshot,
+    started,
+)
 
 PLACES = {
     "overview": (),
@@ -96,7 +109,7 @@ async def test_flatten_takes_the_typed_word() -> None:
         await started(pilot)
         await pilot.press("f10")
         await pilot.pause()
-        assert "2 positions to close; 1 working orders to cancel" in screen_text(app)
+        assert "2 positions to close; 1 working order to cancel" in screen_text(app)
         await keys(pilot, "enter")
         await keys(pilot, *"flat", "enter", after_s=20)
         assert client.sent == []
@@ -106,9 +119,8 @@ async def test_flatten_takes_the_typed_word() -> None:
         assert isinstance(app.screen, OverviewScreen)
 
 
-@pytest.mark.fault("U02", "U03", "U04")
 @pytest.mark.parametrize("gap_s", [0.0, 0.005, 0.015])
-async def test_a_pasted_word_flattens_nothing(gap_s: float) -> None:
+async def test_the_word_counts_when_a_slow_line_delivers_it_at_once(gap_s: float) -> None:
     client = FakeClient()
     app, _host = console(client)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -116,8 +128,75 @@ async def test_a_pasted_word_flattens_nothing(gap_s: float) -> None:
         await pilot.press("f10")
         await pilot.pause()
         await keys(pilot, *"FLATTEN", "enter", gap_s=gap_s)
+        assert client.sent == [Flatten()]
+
+
+@pytest.mark.fault("U03")
+async def test_a_pasted_word_flattens_nothing_and_the_card_says_so() -> None:
+    client = FakeClient()
+    app, _host = console(client)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await started(pilot)
+        await pilot.press("f10")
+        await pilot.pause()
+        pasted = events.Paste("FLATTEN")
+        pasted.time = event_clock_s() + 10
+        word = app.screen.query_one("#word", Input)
+        word.post_message(pasted)
+        await keys(pilot, *"FLATTEN", "enter", after_s=10.02, gap_s=0.005)
         assert client.sent == []
-        assert app.screen.query_one("#word", Input).value == ""
+        assert word.value == ""
+        assert "it was pasted" in screen_text(app)
+
+
+@pytest.mark.fault("U02")
+async def test_keys_in_flight_as_the_flatten_card_opens_flatten_nothing_and_it_says_so() -> None:
+    client = FakeClient()
+    app, _host = console(client)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await started(pilot)
+        await pilot.press("f10")
+        await pilot.pause()
+        await keys(pilot, *"FLATTEN", "enter", after_s=0.0, gap_s=0.001)
+        assert client.sent == []
+        assert "as the card opened" in screen_text(app)
+
+
+@pytest.mark.parametrize("size", [(40, 10), (40, 12), (80, 24), (60, 15)])
+@pytest.mark.parametrize("positions", [0, 2, 40])
+async def test_the_flatten_field_and_the_emergency_keys_are_seen_in_every_window(
+    size: tuple[int, int], positions: int
+) -> None:
+    held = tuple(position(agent=f"agent {n}") for n in range(positions))
+    app, _host = console(FakeClient(snapshot(positions=held)))
+    async with app.run_test(size=size) as pilot:
+        await started(pilot)
+        app.model.note("Canceled 3 of 3 working orders. Protective stops and targets stay.")
+        await pilot.press("f10")
+        await pilot.pause()
+        text = screen_text(app)
+        assert "Type FLATTEN" in text
+        assert "and press enter" in text
+        assert "F8 HALT" in text.splitlines()[-1]
+        assert "F10 FLATTEN" in text.splitlines()[-1]
+        assert "Canceled 3" not in text
+        if positions == 40:
+            assert "below" in text
+            await pilot.press("down", "down")
+            assert "2 above" in screen_text(app)
+
+
+async def test_a_window_too_small_for_the_card_is_told_the_command() -> None:
+    app, _host = console(FakeClient())
+    async with app.run_test(size=(20, 20)) as pilot:
+        await started(pilot)
+        await pilot.press("f10")
+        await pilot.pause(0.05)
+        text = screen_text(app)
+        assert isinstance(app.screen, OverviewScreen)
+        assert "quarterdeck flatten" in " ".join(text.split())
+        assert text.splitlines()[-1].split() == ["F8", "HALT", "F9", "F10", "FLAT"]
+        assert text.startswith("PAPER│ACTIVE")
 
 
 # -- the trader's own keymap ---------------------------------------------------------------
