@@ -49,11 +49,6 @@ class StorePaths:
         return self.root / "restoring"
 
     @property
-    def emergency(self) -> Path:
-        """What a flatten sent while the database could not be written."""
-        return self.root / "emergency"
-
-    @property
     def socket(self) -> Path:
         """The control socket of the engine that holds the lock."""
         return self.root / "control.sock"

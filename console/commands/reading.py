@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from console.options import Refusal, command
+from console.options import INSTANT, Refusal, command
 from console.output import print_fields, print_json, print_rows, with_instants
 
 LIMIT = 50
@@ -107,19 +107,23 @@ def explain(store: Path | None, as_json: bool, cycle: str) -> None:
 @click.argument("table")
 @click.option("--format", "fmt", type=click.Choice(["csv", "json", "jsonl"]), default="csv", show_default=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Else stdout.")
-def export(store: Path | None, table: str, fmt: str, output: Path | None) -> None:
-    """Write a whole table: decisions, orders, fills, positions, ledger..."""
+@click.option("--from", "since_ms", type=INSTANT, metavar="TIME", help="Only rows from this UTC time on.")
+@click.option("--until", "until_ms", type=INSTANT, metavar="TIME", help="Only rows before this UTC time.")
+def export(
+    store: Path | None, table: str, fmt: str, output: Path | None, since_ms: int | None, until_ms: int | None
+) -> None:
+    """Write a table: decisions, orders, fills, positions, ledger..."""
     from engine import runtime
 
     where = store or runtime.default_store()
     if output is None:
-        runtime.export(where, table, fmt, sys.stdout)
+        runtime.export(where, table, fmt, sys.stdout, since_ms, until_ms)
         return
     part = output.with_name(output.name + ".part")
     try:
         with part.open("w", encoding="utf-8", newline="") as out:
             part.chmod(0o600)
-            rows = runtime.export(where, table, fmt, out)
+            rows = runtime.export(where, table, fmt, out, since_ms, until_ms)
         part.replace(output)
     finally:
         part.unlink(missing_ok=True)

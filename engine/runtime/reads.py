@@ -92,10 +92,13 @@ def live_view(core: Core, name: str) -> Any:
     return to_json(shown.agents if name == "agents" else shown.approvals)
 
 
-def export(store: Path, table: str, fmt: str, out: TextIO) -> int:
-    """Write a whole table; returns the number of rows. Reads beside a running engine, on its own connection."""
+def export(
+    store: Path, table: str, fmt: str, out: TextIO, since_ms: int | None = None, until_ms: int | None = None
+) -> int:
+    """Write a table, or its rows of a time; returns their number. Reads beside a running engine, on a connection of
+    its own."""
     with reading(store) as reader:
-        return export_table(reader, table, fmt, out)
+        return export_table(reader, table, fmt, out, since_ms=since_ms, until_ms=until_ms)
 
 
 @contextmanager

@@ -115,6 +115,16 @@ def differences(limit: int | None = 100, open_only: bool = False) -> Question[li
     return found if limit is None else found[:limit]
 
 
+def first_at(ts_ms: int) -> Question[int]:
+    """Ask for the first row at or after an instant; found by halving, so it takes as long in any history."""
+    low, high = 1, 1 + int((yield "SELECT COALESCE(MAX(seq), 0) FROM journal", ())[0][0])
+    while low < high:
+        middle = (low + high) // 2
+        rows = yield "SELECT ts_ms FROM journal WHERE seq = ?", (middle,)
+        low, high = (middle + 1, high) if rows and rows[0][0] < ts_ms else (low, middle)
+    return low
+
+
 # Pages. A page question is told where it begins (the seq before its first row) and which way it goes.
 
 

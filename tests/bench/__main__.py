@@ -1,4 +1,4 @@
-"""`python -m tests.bench [--quick] [--json]`: measure what the design promises, with the target beside each figure."""
+"""`python -m tests.bench [--quick] [--growth] [--json]`: measure what the design promises, each beside its target."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from tests.bench.bench_growth import measure_growth
 from tests.bench.candles import origin, write_candles
 from tests.bench.report import Row, as_json, as_table, machine
 from tests.bench.settings import BTC, SLOW
@@ -80,11 +81,12 @@ def main() -> int:
     """Measure and print; exit 1 when a target was missed."""
     options = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     options.add_argument("--quick", action="store_true", help="smaller sizes, one round: a minute instead of ten")
+    options.add_argument("--growth", action="store_true", help="instead: up to a million fills, half an hour and 2 GB")
     options.add_argument("--json", action="store_true", help="print JSON instead of a table")
     given = options.parse_args()
     sizes, ran_on, rows = QUICK if given.quick else FULL, machine(), []
     with tempfile.TemporaryDirectory(prefix="quarterdeck-bench-") as folder:
-        for row in measure(Path(folder), sizes):
+        for row in measure_growth(Path(folder)) if given.growth else measure(Path(folder), sizes):
             rows.append(row)
             print(f"{row.area}: {row.what}", file=sys.stderr)
     facts = {"machine": ran_on, "candles": origin(), "sizes": "quick" if given.quick else "full"}

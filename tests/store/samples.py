@@ -171,12 +171,12 @@ def trade(ts_ms: int, number: int, side: Side, price: Decimal, qty: Decimal) -> 
     ]
 
 
-def round_trips(count: int, *, start_ms: int = START_MS) -> list[tuple[int, Event]]:
-    """Return buys and sells in turn, with prices and quantities that vary."""
+def round_trips(count: int, *, start_ms: int = START_MS, first: int = 0) -> list[tuple[int, Event]]:
+    """Return buys and sells in turn, with prices and quantities that vary. first: how many there were before."""
     events: list[tuple[int, Event]] = []
     qty = Decimal(0)
-    for number in range(count):
-        ts_ms = start_ms + number * 10 * MINUTE_MS
+    for number in range(first, first + count):
+        ts_ms = start_ms + (number - first) * 10 * MINUTE_MS
         price = Decimal(42_000) + Decimal(number * 7919 % 200_000) / 100
         side = Side.BUY if number % 2 == 0 else Side.SELL
         qty = Decimal(1000 + number * 7919 % 20_000) / 100_000 if side is Side.BUY else qty

@@ -404,3 +404,16 @@ def test_a_list_of_the_newest_rows_reads_no_older_ones(paths: StorePaths, asked:
 
 def test_the_index_of_open_orders_has_the_statuses_that_may_still_fill() -> None:
     assert [number for number, status in enumerate(STATUSES) if status.is_working] == list(range(6))
+
+
+@pytest.mark.parametrize("table", ["fills", "orders", "ledger", "decisions"])
+def test_an_export_of_a_time_holds_the_rows_of_that_time(paths: StorePaths, table: str) -> None:
+    _count, whole = exported(paths, table, "jsonl")
+    rows = [json.loads(line) for line in whole.splitlines()]
+    since, until = START_MS + 20 * MINUTE_MS, START_MS + 90 * MINUTE_MS
+    wanted = [row for row in rows if iso(since) <= row["ts"] < iso(until)]
+    assert 0 < len(wanted) < len(rows)
+    out, reader = io.StringIO(), Reader(paths)
+    assert export(reader, table, "jsonl", out, since_ms=since, until_ms=until) == len(wanted)
+    reader.close()
+    assert [json.loads(line) for line in out.getvalue().splitlines()] == wanted
