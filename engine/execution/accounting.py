@@ -158,7 +158,7 @@ def _held_up(order: Order, what: str) -> EntriesBlocked:
 
 def _resize_events(update: ResizeUpdate, orders: _Orders) -> list[Event]:
     order = orders.find(update.client_order_id)
-    if order is None or order.status.is_terminal or order.qty == update.qty:
-        return []
+    if order is None or order.status.is_terminal or order.qty == update.qty or update.qty < order.filled_qty:
+        return []  # less than has filled: an old message, overtaken
     orders.keep(after_size(order, update.qty, order.updated_ms))
     return [OrderResized(client_order_id=update.client_order_id, qty=update.qty)]
