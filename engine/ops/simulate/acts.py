@@ -34,7 +34,7 @@ def _end(venue: SimVenue, act: Act) -> None:
 
 
 def _overfill(venue: SimVenue, act: Act) -> None:
-    buys = [o for o in venue.working(act.instrument) if o.request.side is Side.BUY]
+    buys = [o for o in venue.working() if o.request.side is Side.BUY]
     if buys:
         order = buys[act.amount % len(buys)]
         venue.fill(order, order.open_qty + Decimal("0.5"), venue.price_of(order))

@@ -64,11 +64,20 @@ class Checker:
             self._hold("S1", rig.armed, f"order {order_id} leaves before the start has reconciled")
             self._affordable(request)
         elif intent.role is OrderRole.FLATTEN:
-            held = self.venue.balances.get(self.venue.instruments[request.instrument].base, ZERO)
+            told, base = rig.gateway.told_balances, self.venue.instruments[request.instrument].base
+            held = told.get(base, ZERO)
             self._hold("S3", request.qty <= held, f"flatten sells {request.qty} of {held}")
+            told[base] = held - request.qty
         else:
             held = self.shadow.positions.get((intent.agent, request.instrument), ZERO)
             self._hold("O8", request.qty <= held, f"{intent.agent} sells {request.qty} of {held}")
+
+    def on_cancel(self, rig: Rig, order_id: str) -> None:
+        """Look at a cancel call as it is made; it needs no write only where none is possible (R19)."""
+        order = rig.books.order(order_id)
+        said = order is not None and (order.status in (S.CANCEL_PENDING, S.UNKNOWN) or order.status.is_terminal)
+        wanted = order_id in rig.router.wanted_gone  # was UNKNOWN when asked, and came to light since
+        self._hold("P12", said or wanted or rig.journal.broken is not None, f"a cancel of {order_id} leaves unwritten")
 
     def _affordable(self, request: OrderRequest) -> None:
         reserved = sum((self._reserved(i) for i in self.shadow.intents if i != request.client_order_id), ZERO)
@@ -100,7 +109,8 @@ class Checker:
         self._truths(books)
         self._orders(books)
         if self.shadow.overfilled:
-            self._hold("L5", rig.halted, f"order {self.shadow.overfilled} filled beyond its quantity, no halt")
+            halted = self.shadow.state is TradingState.HALTED or rig.journal.broken is not None
+            self._hold("L5", halted, f"order {self.shadow.overfilled} filled beyond its quantity, no halt")
             self.shadow.overfilled = ""
 
     def at_start(self, rig: Rig) -> None:
@@ -130,9 +140,9 @@ class Checker:
         for order in books.all_orders():
             order_id, before = order.client_order_id, self._seen.get(order.client_order_id)
             if before is not None and before.is_terminal and before is not order.status:
-                self._hold(
-                    "O5", order.status in MAY_FOLLOW[before], f"order {order_id} went {before} -> {order.status}"
-                )
+                late = self._is_beyond(order_id) and order.status.is_working
+                went = f"order {order_id} went {before} -> {order.status}"
+                self._hold("O5", late or order.status in MAY_FOLLOW[before], went)
             if order.status is not before:
                 self._moved(order_id, order.status)
             self._seen[order_id] = order.status
@@ -142,7 +152,7 @@ class Checker:
         truth = self.venue.orders.get(order_id)
         if status in (S.OPEN, S.PARTIALLY_FILLED):
             self._hold("O6", truth is not None, f"order {order_id} is {status}, and the venue never had it")
-        if not status.is_terminal or order_id in self.venue.beyond or self._parent_of(order_id) in self.venue.beyond:
+        if not status.is_terminal or self._is_beyond(order_id):
             return  # a venue that breaks its own promise cannot be seen through; what comes late must be taken in (E04)
         on_way = any(request.client_order_id == order_id for _at, request in self.venue.on_way)
         if truth is None:
@@ -153,9 +163,10 @@ class Checker:
         else:
             self._hold("O6", truth.status.is_terminal, f"order {order_id} is {status}, the venue has it {truth.status}")
 
-    def _parent_of(self, order_id: str) -> str:
+    def _is_beyond(self, order_id: str) -> bool:
+        """Tell whether the venue broke its promise about an order, or about the entry that it protects."""
         truth = self.venue.orders.get(order_id)
-        return truth.parent if truth else ""
+        return order_id in self.venue.beyond or (truth is not None and truth.parent in self.venue.beyond)
 
     # At rest: faults off, everything delivered.
 
@@ -188,6 +199,8 @@ class Checker:
         order = books.order(order_id)
         if order is None:
             raise Violation("O1", f"order {order_id} is at the venue and not in the books")
+        if self._is_waiting(order_id) and self._is_beyond(order_id):
+            return  # its entry came to life again; it follows once that fills
         same = order.status.is_working == truth.is_working
         if truth.is_terminal and self.shadow.filled[order_id] < self.shadow.covers[order_id]:
             same = same and (order.status is truth or S.NOT_SENT in (order.status,))

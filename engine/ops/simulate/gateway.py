@@ -9,7 +9,14 @@ from decimal import Decimal
 from engine.domain.money import ZERO
 from engine.domain.order import Fill, OrderRequest, OrderStatus
 from engine.errors import VenueUnreachableError
-from engine.execution.gateway import AmbiguousSendError, OrderRejectedError, VenueOrder, VenueTier, VenueUpdate
+from engine.execution.gateway import (
+    AmbiguousSendError,
+    OrderRejectedError,
+    ResizeUpdate,
+    VenueOrder,
+    VenueTier,
+    VenueUpdate,
+)
 from engine.ops.simulate.faults import FaultBook, SimulatedCrash, pause
 from engine.ops.simulate.plan import HORIZON_MS, Fault, Site
 from engine.ops.simulate.venue import ACCOUNT, VENUE, SimVenue
@@ -27,22 +34,26 @@ class GarbledAnswerError(KeyError):
 class SimGateway:
     """One connection of one life of the engine.
 
-    die: ends that life. on_create: told each create before anything else happens. Turns are counted by the run.
+    told_balances: its last answer, less what a flatten sent to be sold since. die: ends that life. on_create,
+    on_cancel: told each call before anything else happens. Turns are counted by the run.
     """
 
     venue = VENUE
     account = ACCOUNT
 
     def __init__(
-        self, venue: SimVenue, faults: FaultBook, die: Callable[[str], None], on_create: Callable[[OrderRequest], None]
-    ) -> None:
+        self, venue: SimVenue, faults: FaultBook, die: Callable[[str], None],
+        on_create: Callable[[OrderRequest], None], on_cancel: Callable[[str], None],
+    ) -> None:  # fmt: skip
         self.tier = TIER
         self.turn = 0
         self.dead = False
+        self.told_balances: dict[str, Decimal] = {}
         self._venue = venue
         self._faults = faults
         self._die = die
         self._on_create = on_create
+        self._on_cancel = on_cancel
         self._inbox: list[tuple[int, VenueUpdate]] = []
         venue.hear = self._hear
 
@@ -72,6 +83,7 @@ class SimGateway:
 
     async def cancel(self, client_order_id: str) -> VenueOrder | None:
         self._must_live()
+        self._on_cancel(client_order_id)
         fault = self._faults.take(Site.CANCEL)
         kind = fault.kind if fault else ""
         await self._way("cancel leaves", _slow(fault, even=True))
@@ -103,7 +115,8 @@ class SimGateway:
 
     async def balances(self) -> dict[str, Decimal]:
         await self._ask(Site.BALANCES)
-        return dict(self._venue.balances)
+        self.told_balances = dict(self._venue.balances)
+        return dict(self.told_balances)
 
     async def fills_since(self, ts_ms: int) -> list[Fill]:
         fault = await self._ask(Site.FILLS)
@@ -127,7 +140,9 @@ class SimGateway:
         fault = self._faults.take(Site.STREAM)
         if fault and fault.kind == "lost":
             return
-        late = fault.amount if fault and fault.kind.startswith("late") else 0
+        # Fills come in any order (E09); the sizes of one order do not overtake each other, for they carry no number.
+        in_turn = isinstance(update, ResizeUpdate)
+        late = fault.amount if fault and fault.kind.startswith("late") and not in_turn else 0
         copies = 2 if fault and fault.kind == "doubled" else 1
         self._inbox += [(self.turn + late, update)] * copies
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
 
-from engine.domain.events import Event, Filled, Incident
+from engine.domain.events import Event, Filled, Incident, StateChanged
 from engine.domain.money import ZERO
 from engine.domain.order import Fill, OrderStatus
 from engine.execution.gateway import VenueUpdate
-from engine.execution.router import Router
 from engine.ops.simulate.gateway import SimGateway
 from engine.ops.simulate.mutant import mutant
 from engine.store.journal import Journal
@@ -156,14 +155,28 @@ class LateFillUnsaid(Journal):
             super().record(ts_ms, *kept)
 
 
-@mutant("router")
-class OverfillNotHalted(Router):
+def _is_halt(event: Event) -> bool:
+    return isinstance(event, StateChanged) and event.actor == "ledger"
+
+
+@mutant("journal")
+class OverfillNotHalted(Journal):
     """An order that fills beyond its quantity is booked, and trading halts (L5, E13)."""
 
-    def pump(self) -> list[Event]:
-        events = super().pump()
-        self.breach = ""
-        return events
+    def record(self, ts_ms: int, *events: Event) -> None:
+        kept = [event for event in events if not _is_halt(event)]
+        if kept:
+            super().record(ts_ms, *kept)
+
+
+@mutant("journal")
+class OverfillHaltedLater(Journal):
+    """The halt for an overfill is in the fill's own transaction, so that no crash comes between (L5, P06)."""
+
+    def record(self, ts_ms: int, *events: Event) -> None:
+        super().record(ts_ms, *(event for event in events if not _is_halt(event)))
+        if halts := [event for event in events if _is_halt(event)]:
+            super().record(ts_ms, *halts)
 
 
 @mutant("journal")

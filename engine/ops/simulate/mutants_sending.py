@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 
-from engine.clock import ManualClock
 from engine.domain.agent import AgentConfig
 from engine.domain.decision import DecisionDraft
-from engine.domain.events import Event, OrderIntended, OrdersUpdated, StateChanged
+from engine.domain.events import DifferenceFound, Event, OrderIntended, OrdersUpdated, StateChanged
 from engine.domain.instrument import Instrument
 from engine.domain.intent import Intent
 from engine.domain.money import ZERO
-from engine.domain.order import OrderRequest, OrderStatus, Side
+from engine.domain.order import Order, OrderRequest, OrderStatus, Side
 from engine.domain.policy import TradingState
+from engine.errors import VenueUnreachableError
 from engine.execution.flatten import Flatten
 from engine.execution.gateway import AmbiguousSendError, OrderRejectedError, VenueOrder
 from engine.execution.latch import SendLatch
-from engine.execution.reconcile import reconcile
+from engine.execution.reconcile import Reconciler
+from engine.execution.resolver import Resolver
 from engine.execution.router import Prepared, Router
 from engine.ops.simulate.gateway import SimGateway
 from engine.ops.simulate.mutant import mutant
@@ -95,6 +97,28 @@ class NotFoundIsCanceled(SimGateway):
         return replace(known.shown(), status=OrderStatus.CANCELED) if shown is None and known is not None else shown
 
 
+@mutant("gateway")
+class ErrorIsNotFound(SimGateway):
+    """A query that fails says nothing of the order: no answer is no evidence (E21, O6)."""
+
+    async def find(self, client_order_id: str) -> VenueOrder | None:
+        try:
+            return await super().find(client_order_id)
+        except VenueUnreachableError:
+            return None
+
+
+@mutant("router")
+class CancelBeforeWrite(Router):
+    """That a cancel was asked for is on disk before it leaves (R9, P12)."""
+
+    async def cancel(self, order_ids: list[str]) -> list[str]:
+        for order_id in order_ids:
+            with suppress(Exception):
+                await self._gateway.cancel(order_id)
+        return await super().cancel(order_ids)
+
+
 @mutant("journal")
 class SendBeforeWrite(Journal):
     """Intent and order row are on disk before the first byte leaves (R9, O2, P03)."""
@@ -120,36 +144,51 @@ class GuardsNotWritten(Router):
         return replace(prepared, events=prepared.events[:1])
 
 
-async def _resent(journal: Journal, gateway: SimGateway) -> None:
-    for order in list(journal.books.orders.values()):
-        if order.status is OrderStatus.INTENT_RECORDED and not order.role.is_protection:
-            request = OrderRequest(
-                client_order_id=order.client_order_id, instrument=order.instrument, side=order.side,
-                order_type=order.order_type, qty=order.qty, limit_price=order.limit_price, group=order.agent,
-            )  # fmt: skip
-            await gateway.create(request)
-
-
-@mutant("reconcile")
-async def resend_at_start(journal: Journal, gateway: SimGateway, clock: ManualClock) -> list[str]:
+@mutant("reconciler")
+class ResendAtStart(Reconciler):
     """What a crash left unsent is looked up and never sent by itself (P03, O4)."""
-    await _resent(journal, gateway)
-    return await reconcile(journal, gateway, clock)
+
+    async def at_start(self, sending: Container[str] = ()) -> list[DifferenceFound]:
+        for order in list(self.journal.books.orders.values()):
+            if order.status is OrderStatus.INTENT_RECORDED and not order.role.is_protection:
+                await self.gateway.create(_again(order))
+        return await super().at_start(sending)
 
 
-@mutant("reconcile")
-async def start_without_asking(journal: Journal, gateway: SimGateway, clock: ManualClock) -> list[str]:
+def _again(order: Order) -> OrderRequest:
+    return OrderRequest(
+        client_order_id=order.client_order_id, instrument=order.instrument, side=order.side,
+        order_type=order.order_type, qty=order.qty, limit_price=order.limit_price, group=order.agent,
+    )  # fmt: skip
+
+
+@mutant("reconciler")
+class StartWithoutAsking(Reconciler):
     """A start reconciles with the venue before anything trades (R14, P04, P05, O1)."""
-    return []
+
+    async def at_start(self, sending: Container[str] = ()) -> list[DifferenceFound]:
+        self.gateway.drain()
+        return []
 
 
-@mutant("reconcile")
-async def restart_resumes(journal: Journal, gateway: SimGateway, clock: ManualClock) -> list[str]:
+@mutant("reconciler")
+class RestartResumes(Reconciler):
     """A halt holds over restarts until a person resumes (R17, S1)."""
-    found = await reconcile(journal, gateway, clock)
-    if journal.books.state is TradingState.HALTED:
-        journal.record(clock.now_ms(), StateChanged(state=TradingState.ACTIVE, actor="start", reason="all is well"))
-    return found
+
+    async def at_start(self, sending: Container[str] = ()) -> list[DifferenceFound]:
+        found = await super().at_start(sending)
+        if self.journal.books.state is TradingState.HALTED:
+            resumed = StateChanged(state=TradingState.ACTIVE, actor="start", reason="all is well")
+            self.journal.record(self.clock.now_ms(), resumed)
+        return found
+
+
+@mutant("resolver")
+class NeverAsked(Resolver):
+    """An order in doubt is asked for until the venue says what became of it (R10, O6)."""
+
+    async def step(self) -> None:
+        return
 
 
 @mutant("latch")
@@ -199,7 +238,7 @@ class UnknownDoesNotBlock(_Bent):
     """An UNKNOWN order keeps entries out of its instrument (R10, O6)."""
 
     def bend(self, situation: Situation) -> Situation:
-        return replace(situation, working=0)
+        return replace(situation, working=0, in_doubt="")
 
 
 @mutant("surroundings")

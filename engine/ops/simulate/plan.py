@@ -129,14 +129,14 @@ KINDS: dict[Site, tuple[tuple[str, int, int, int], ...]] = {
 # (site, most faults of it in one schedule, visits among which they fall)
 DENSITY = (
     (Site.CREATE, 3, 4), (Site.CANCEL, 2, 4), (Site.FIND, 2, 12), (Site.FILLS, 1, 4), (Site.BALANCES, 1, 4),
-    (Site.OPEN_ORDERS, 1, 4), (Site.STREAM, 5, 16), (Site.TRADE, 2, 5), (Site.AWAIT, 2, 40), (Site.SQL, 2, 220),
+    (Site.OPEN_ORDERS, 1, 4), (Site.STREAM, 5, 16), (Site.TRADE, 2, 5), (Site.AWAIT, 2, 40), (Site.SQL, 3, 170),
 )  # fmt: skip
 
 _WEIGHTS: tuple[tuple[Do, int], ...] = (
     (Do.BUY, 32), (Do.SELL, 11), (Do.CANCEL, 7), (Do.CANCEL_ALL, 2), (Do.BEAT, 4), (Do.RECONNECT, 2), (Do.HALT, 2),
     (Do.HALT_FILE, 1), (Do.RESUME, 7), (Do.FLATTEN, 3), (Do.RESTART, 2), (Do.USURP, 1), (Do.MATCH, 26),
     (Do.STOP_HIT, 3), (Do.VENUE_CANCEL, 4), (Do.VENUE_EXPIRE, 1), (Do.MANUAL, 2), (Do.TRANSFER, 1), (Do.PRICE, 6),
-    (Do.OVERFILL, 1),
+    (Do.OVERFILL, 3),
 )  # fmt: skip
 _DOS = tuple(do for do, _weight in _WEIGHTS)
 _DO_WEIGHTS = tuple(weight for _do, weight in _WEIGHTS)

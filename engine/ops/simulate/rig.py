@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -18,7 +18,8 @@ from engine.domain.valuation import Mark, Valuation
 from engine.errors import QuarterdeckError, StoreError
 from engine.execution.flatten import Flatten
 from engine.execution.latch import SendLatch
-from engine.execution.reconcile import reconcile
+from engine.execution.reconcile import Reconciler
+from engine.execution.resolver import Resolver
 from engine.execution.router import Prepared, Router
 from engine.ids import cycle_id
 from engine.market.state import MarketState
@@ -47,10 +48,11 @@ class Protocol:
     gateway: type[SimGateway] = SimGateway
     journal: type[Journal] = Journal
     router: type[Router] = Router
+    resolver: type[Resolver] = Resolver
     latch: type[SendLatch] = SendLatch
     flatten: type[Flatten] = Flatten
     surroundings: type[Surroundings] = Surroundings
-    reconcile: Callable[[Journal, SimGateway, ManualClock], Awaitable[list[str]]] = reconcile
+    reconciler: type[Reconciler] = Reconciler
 
 
 def agent_config(name: str) -> AgentConfig:
@@ -93,6 +95,8 @@ class Rig:
         self.surroundings = protocol.surroundings(self.books, market, self.valuation, POLICY)
         store_id = self.books.genesis.store_id if self.books.genesis else ""
         self.router = protocol.router(journal, gateway, self.latch, clock, store_id)
+        self.reconciler = protocol.reconciler(journal, gateway, clock)
+        self.resolver = protocol.resolver(journal, self.router, gateway, clock)
 
     @property
     def books(self) -> Books:
@@ -115,11 +119,11 @@ class Rig:
     # Starting, as runtime.compose.arm does it.
 
     async def arm(self) -> None:
-        """Reconcile, halt on what cannot be explained, take up a flatten under way, and only then let trade."""
+        """Reconcile, take up a flatten under way, and only then let trade."""
         self.journal.record(self.clock.now_ms(), EngineStarted(epoch=self.journal.epoch, source_label="SIMULATED"))
-        drifts = await self.protocol.reconcile(self.journal, self.gateway, self.clock)
-        if drifts:
-            self.halt("reconcile", f"the venue and the ledger differ: {drifts[0]}"[:300])
+        await self.reconciler.at_start()
+        self.halt_on_breach()
+        await self.resolver.take_up()
         if self.books.flatten_id:
             self.flattening = self._new_flatten("restart")
             await self.flattening.take_up(self.books.flatten_id)
@@ -225,18 +229,25 @@ class Rig:
         self.router.pump()
         self.halt_on_breach()
         self.mark_prices()
+        if self.resolver.has_work:
+            await self.resolver.step()
         if self.flattening is not None and await self.flattening.step() is not None:
             self.flattening = None
+        if self.reconciler.is_due and self.journal.broken is None:
+            self.router.pump()
+            await self.reconciler.while_running()
+            self.resolver.watch()
+        self.halt_on_breach()
 
     async def reconnect(self) -> None:
         """Ask the venue for all that a lost connection may have swallowed (E25)."""
-        if self.armed and await self.protocol.reconcile(self.journal, self.gateway, self.clock):
-            self.halt("reconcile", "the venue and the ledger differ")
+        await self.reconciler.at_start(self.router.sending)
         self.halt_on_breach()
 
     def halt_on_breach(self) -> None:
         """Halt when an order has filled beyond its quantity (L5)."""
-        if self.router.breach:
-            breach, self.router.breach = self.router.breach, ""
+        breach = self.router.breach or self.reconciler.breach
+        if breach:
+            self.router.breach = self.reconciler.breach = ""
             self.journal.record(self.clock.now_ms(), Incident(code="LEDGER_BREACH", text=breach[:300]))
             self.halt("ledger", breach[:300])

@@ -14,11 +14,12 @@ from engine.clock import ManualClock
 from engine.domain.events import Incident
 from engine.domain.order import OrderRequest, OrderStatus, OrderType
 from engine.errors import StoreError
+from engine.execution.reconcile import EVERY_MS
 from engine.ops.simulate.acts import VENUE_ACTS
 from engine.ops.simulate.checks import Checker
 from engine.ops.simulate.faults import FaultBook, SimulatedCrash, Violation
 from engine.ops.simulate.gateway import SimGateway
-from engine.ops.simulate.plan import HORIZON_MS, Act, Do, Schedule, Site
+from engine.ops.simulate.plan import Act, Do, Schedule, Site
 from engine.ops.simulate.rig import VENUE_ERRORS, Protocol, Rig
 from engine.ops.simulate.shadow import Shadow
 from engine.ops.simulate.stage import CASH, SPECS, START_MS, copy_store, market
@@ -134,7 +135,7 @@ class Run:
             self._guard(self._wake)
         calm = 0
         for _round in range(ROUNDS_TO_REST):
-            self.clock.advance_ms(HORIZON_MS)
+            self.clock.advance_ms(EVERY_MS)
             self._guard(self._calm_turn)
             calm = calm + 1 if self._is_calm() else 0
             if calm == ROUNDS_OF_CALM:
@@ -159,7 +160,6 @@ class Run:
             if order.request.order_type is OrderType.MARKET:
                 self.venue.fill(order, order.open_qty, self.venue.price_of(order))
         self._start("beat", rig.beat())
-        self._start("reconnect", rig.reconnect())
         self._check()
 
     def _is_calm(self) -> bool:
@@ -182,7 +182,7 @@ class Run:
         try:
             self._open(self._image)
         except StoreError as error:  # a full disk; someone will start it again
-            self._say(f"  it does not start: {error}")
+            self._say(f"  it does not start: {self._told(error)}")
             self._bury()
             return
         self._start("start", self._life().arm())
@@ -192,13 +192,15 @@ class Run:
         self.outcome.lives += 1
         self._say(f"life {self.outcome.lives} begins")
         self._lock = take_lock(paths, START_MS)
-        gateway = self.protocol.gateway(self.venue, self.faults, self._die, self._on_create)
+        gateway = self.protocol.gateway(self.venue, self.faults, self._die, self._on_create, self._on_cancel)
         gateway.turn = self.outcome.turns
         factory = watched(self._before_sql, self._after_sql)
         self._image = paths
         journal = self.protocol.journal.open(paths, publish=self.shadow.take, lock=self._lock, factory=factory)
-        self.shadow.take(rows_after(paths, self.shadow.seq))
+        if journal.seq > self.shadow.seq:  # a commit that nobody was told of before the end
+            self.shadow.take(rows_after(paths, self.shadow.seq))
         self.shadow.may_resume = False
+        self.shadow.life = self.outcome.lives
         self.gateway = gateway
         self.rig = Rig(self.protocol, journal, gateway, self.clock, market(), self.venue.prices)
         self.checker.at_start(self.rig)
@@ -275,7 +277,7 @@ class Run:
         except StopIteration:
             return
         except VENUE_ERRORS as error:
-            self._say(f"  {parked.name} failed: {error}")
+            self._say(f"  {parked.name} failed: {self._told(error)}")
             self._after_failure(parked.name, error)
         except Violation:
             raise
@@ -375,6 +377,14 @@ class Run:
     def _on_create(self, request: OrderRequest) -> None:
         self._say(f"  create {request.side} {request.qty} {request.instrument} {request.client_order_id[8:14]}")
         self.checker.on_create(self._life(), request)
+
+    def _on_cancel(self, order_id: str) -> None:
+        self._say(f"  cancel {order_id[8:14]}")
+        self.checker.on_cancel(self._life(), order_id)
+
+    def _told(self, error: Exception) -> str:
+        """Return an error's sentence without this machine's paths and disks, so that a story can be compared."""
+        return str(error).replace(f"{self.root}/", "").partition(";")[0]
 
     def _say(self, text: str) -> None:
         if self.tell:

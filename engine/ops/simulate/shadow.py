@@ -27,6 +27,7 @@ from engine.ops.simulate.faults import Violation
 from engine.ops.simulate.venue import SimVenue, money_of
 
 ENDED = (OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED, OrderStatus.NOT_SENT)
+UNSENT = (OrderStatus.INTENT_RECORDED, OrderStatus.SUBMITTING)
 COMES_TO_LIFE = (
     OrderStatus.UNKNOWN, OrderStatus.INTENT_RECORDED, OrderStatus.SUBMITTING, OrderStatus.NOT_SENT,
     OrderStatus.REJECTED,
@@ -39,8 +40,9 @@ MARKS_DIFFER = Decimal("1.1")
 class Shadow:
     """The rows acknowledged so far.
 
-    told: each order's last state by the rows alone; covers: its quantity; overfilled: an order that broke it;
-    halt_said: a halt was acknowledged, so that a restart must keep it.
+    life: how many times the engine began; life_of: in which one an order was written. told: each order's last state by
+    the rows alone; covers: its quantity; overfilled: an order that broke it; halt_said:
+    a halt was acknowledged, so that a restart must keep it.
     """
 
     venue: SimVenue
@@ -49,6 +51,8 @@ class Shadow:
     may_resume: bool = True
     halt_said: bool = False
     intents: dict[str, OrderIntended] = field(default_factory=dict)
+    life: int = 0
+    life_of: dict[str, int] = field(default_factory=dict)
     told: dict[str, OrderStatus] = field(default_factory=dict)
     covers: dict[str, Decimal] = field(default_factory=dict)
     filled: Counter[str] = field(default_factory=Counter)
@@ -120,14 +124,21 @@ class Shadow:
         if event.role is OrderRole.ENTRY:
             self._require_no_unknown(event)
         self.intents[order_id] = event
+        self.life_of[order_id] = self.life
         self.told[order_id] = OrderStatus.INTENT_RECORDED
         self.covers[order_id] = event.qty
 
     def _require_no_unknown(self, event: OrderIntended) -> None:
         for order_id, status in self.told.items():
             other = self.intents[order_id]
-            if status is OrderStatus.UNKNOWN and other.instrument == event.instrument and not other.role.is_protection:
-                raise Violation("O6", f"{event.agent} enters {event.instrument} while order {order_id} is UNKNOWN")
+            left_over = status in UNSENT and self.life_of[order_id] != self.life
+            if (
+                (status is OrderStatus.UNKNOWN or left_over)
+                and other.instrument == event.instrument
+                and not other.role.is_protection
+            ):
+                what = "was left by a crash, not asked for" if left_over else "is UNKNOWN"
+                raise Violation("O6", f"{event.agent} enters {event.instrument} while order {order_id} {what}")
 
     def _filled(self, event: Filled) -> None:
         fill = event.fill
@@ -148,7 +159,7 @@ class Shadow:
         self.filled[order_id] += fill.qty  # type: ignore[assignment]  # Decimal counts as well
         if self.told[order_id] in COMES_TO_LIFE:
             self.told[order_id] = OrderStatus.PARTIALLY_FILLED
-        if self.filled[order_id] > intent.qty:
+        if self.filled[order_id] > max(intent.qty, self.covers[order_id]):
             self.overfilled = order_id
 
     def _money(self, agent: str, fill: Fill) -> None:

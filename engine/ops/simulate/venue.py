@@ -202,13 +202,13 @@ class SimVenue:
     def _trade(self, request: OrderRequest, qty: Decimal, price: Decimal, order_id: str) -> Fill:
         instrument = self.instruments[request.instrument]
         maker = request.order_type in RESTING
-        in_base = instrument.fee_currency == instrument.base
+        in_base = instrument.fee_currency == instrument.base and request.side is Side.BUY  # of what is received
         fee = (instrument.maker_fee if maker else instrument.taker_fee) * (qty if in_base else qty * price)
         fill = Fill(
             venue=VENUE, account=ACCOUNT, instrument=instrument.key, trade_id=f"t{len(self.trades) + 1}",
             client_order_id=order_id, side=request.side, qty=qty, price=price, fee=fee,
-            fee_asset=instrument.fee_currency, liquidity=Liquidity.MAKER if maker else Liquidity.TAKER,
-            ts_ms=self.clock.now_ms(),
+            fee_asset=instrument.base if in_base else instrument.quote,
+            liquidity=Liquidity.MAKER if maker else Liquidity.TAKER, ts_ms=self.clock.now_ms(),
         )  # fmt: skip
         for asset, amount in money_of(fill, instrument):
             self.balances[asset] = self.balances.get(asset, ZERO) + amount
