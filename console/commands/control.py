@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 def send(store: Path | None, order: Command) -> Reply:
     """Send one command to whatever owns the store and return its answer."""
     from engine import runtime
+    from engine.api import CancelAll, Flatten
 
-    with runtime.connect(store or runtime.default_store()) as client:
+    where, anyway = store or runtime.default_store(), isinstance(order, CancelAll | Flatten)
+    with runtime.connect(where, anyway=anyway) as client:
         return client.send(order)
 
 
@@ -35,9 +37,10 @@ def answer(reply: Reply, *, as_json: bool) -> int:
 @click.option("--reason", default="halted by the trader", help="Why; it goes into the journal.")
 def halt(store: Path | None, as_json: bool, reason: str) -> int:
     """Stop all new exposure, at once. Positions and their protection stay."""
+    from engine import runtime
     from engine.api import Halt
 
-    return answer(send(store, Halt(reason=reason)), as_json=as_json)
+    return answer(runtime.halt(store or runtime.default_store(), Halt(reason=reason)), as_json=as_json)
 
 
 @command("resume", reads=True)

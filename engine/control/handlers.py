@@ -30,6 +30,7 @@ from engine.control.core import Core
 from engine.domain.agent import AgentStatus
 from engine.domain.events import AgentChanged, ApprovalClosed
 from engine.domain.money import kept, plain
+from engine.domain.order import OrderRole
 from engine.domain.policy import TradingState
 from engine.errors import QuarterdeckError, RefusedError
 
@@ -103,11 +104,18 @@ class Handlers:
 
     async def _cancel_all(self, command: CancelAll) -> Reply:
         orders = self._core.books.orders.values()
-        ids = [o.client_order_id for o in orders if command.include_protection or not o.role.is_protection]
+        closing = [o for o in orders if o.role is OrderRole.FLATTEN]
+        ids = [
+            o.client_order_id
+            for o in orders
+            if o not in closing and (command.include_protection or not o.role.is_protection)
+        ]
         still = await self._core.desk.router.cancel(ids)
         text = f"Canceled {len(ids) - len(still)} of {len(ids)} working orders."
         if not command.include_protection:
             text += " Protective stops and targets stay."
+        if closing:
+            text += " The closing orders of the flatten under way stay."
         data = {"asked": len(ids), "still_working": still}
         return Reply(ok=not still, text=text, data=data)
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from engine.paths import config_dir, default_store
     from engine.runtime.databases import back_up, describe, migrate, restore
     from engine.runtime.doctor import doctor
+    from engine.runtime.halting import halt
     from engine.runtime.hosts import ConsoleOptions, EngineHost, console_host, demo_host
     from engine.runtime.importing import import_recording
     from engine.runtime.link import connect, query
@@ -34,6 +35,7 @@ _HOMES = {
     "describe": "engine.runtime.databases",
     "doctor": "engine.runtime.doctor",
     "export": "engine.runtime.reads",
+    "halt": "engine.runtime.halting",
     "import_recording": "engine.runtime.importing",
     "migrate": "engine.runtime.databases",
     "query": "engine.runtime.link",
@@ -47,7 +49,7 @@ _HOMES = {
 
 __all__ = [
     "ConsoleOptions", "EngineHost", "ReplayOptions", "back_up", "check_flags", "config_dir", "connect",
-    "console_host", "default_store", "demo_host", "describe", "doctor", "export", "import_recording", "migrate",
+    "console_host", "default_store", "demo_host", "describe", "doctor", "export", "halt", "import_recording", "migrate",
     "query", "refuse_owned", "replay", "restore", "simulate", "verify", "write_defaults",
 ]  # fmt: skip
 

@@ -13,6 +13,7 @@ from engine.domain.events import Incident, StateChanged
 from engine.domain.policy import TradingState
 from engine.errors import StoreError
 from engine.paths import StorePaths
+from engine.runtime.stores import there
 from engine.store import backups, copies, database
 from engine.store.anchor import read_anchor
 from engine.store.journal import Journal
@@ -26,7 +27,7 @@ Fields = dict[str, Any]
 
 def back_up(store: Path, to: Path | None = None) -> Fields:
     """Make a proven backup: the engine that has the store does it, else this process under the store's lock."""
-    paths = _there(store)
+    paths = there(store)
     if lock_owner(paths) is not None:
         folder = str(to.absolute()) if to is not None else ""
         reply = send_over(paths.socket, BackUp(to=folder), BACKUP_WITHIN_S)
@@ -82,7 +83,7 @@ def _say_restored(journal: Journal, source: Path, rows: int, now_ms: int) -> Non
 
 def migrate(store: Path) -> Fields:
     """Bring a store's schema up to date, after a backup; opening it does the same."""
-    paths = _there(store)
+    paths = there(store)
     refuse_owned(store)
     lock = take_lock(paths)
     try:
@@ -95,7 +96,7 @@ def migrate(store: Path) -> Fields:
 
 def describe(store: Path) -> Fields:
     """Say what is in a store and where it lies; reads beside a running engine."""
-    paths = _there(store)
+    paths = there(store)
     place = place_of(paths.root)
     made = copies.listing(paths)
     anchor = read_anchor(paths.anchor)
@@ -129,10 +130,3 @@ def describe(store: Path) -> Fields:
 def _schema(paths: StorePaths) -> int:
     with closing(database.connect_reader(paths.store_db)) as connection:
         return database.schema_of(connection, paths.store_db)
-
-
-def _there(store: Path) -> StorePaths:
-    paths = StorePaths(store)
-    if not database.exists(paths):
-        raise StoreError(f"There is no store in {store}; name one with --store.")
-    return paths

@@ -12,6 +12,7 @@ from engine.api import Command, Query, Reply
 from engine.control.link import send_over
 from engine.errors import StoreError
 from engine.paths import StorePaths
+from engine.runtime.stores import there
 from engine.store.lock import lock_owner
 
 if TYPE_CHECKING:
@@ -33,24 +34,25 @@ class SocketLink:
 
 
 @contextmanager
-def connect(store: Path) -> Iterator[SocketLink | LocalLink]:
-    """Reach a store's engine: over its socket while the lock is held, else by taking the lock."""
-    paths = StorePaths(store)
-    if not paths.store_db.exists():
-        raise StoreError(f"There is no store in {store}; `quarterdeck` or `quarterdeck demo` makes one.")
+def connect(store: Path, *, anyway: bool = False) -> Iterator[SocketLink | LocalLink]:
+    """Reach a store's engine: over its socket while the lock is held, else by taking the lock.
+
+    anyway: a configuration that cannot be read is no reason not to; documented defaults stand in for it.
+    """
+    paths = there(store)
     if lock_owner(paths) is not None:
         yield SocketLink(paths)
         return
     from engine.runtime.local import local_link  # the whole engine, where a socket needs none of it
 
-    with local_link(paths) as link:
+    with local_link(paths, anyway=anyway) as link:
         yield link
 
 
 def query(store: Path, name: str, args: dict[str, str]) -> Any:
     """Answer a reading command, from the running engine or from the store, which reading leaves as it was."""
-    paths = StorePaths(store)
-    if name not in LIVE_VIEWS and paths.store_db.exists() and lock_owner(paths) is None:
+    paths = there(store)
+    if name not in LIVE_VIEWS and lock_owner(paths) is None:
         from engine.runtime.reads import question, reading  # as above
 
         with reading(store) as reader:

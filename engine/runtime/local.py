@@ -10,9 +10,13 @@ from dataclasses import dataclass, replace
 from engine.api import Command, Flatten, Query, Reply
 from engine.clock import Clock, ManualClock, SystemClock
 from engine.config import Instruments, load_agents, policy_of
+from engine.control.core import Core
 from engine.control.handlers import Handlers
 from engine.control.stream import Stream
 from engine.domain.market import Source, SourceKind
+from engine.domain.order import OrderRole
+from engine.domain.policy import Policy
+from engine.errors import UsageError
 from engine.paths import StorePaths, config_dir
 from engine.runtime.compose import Parts, Plan, arm, assemble
 from engine.runtime.reads import StoreReader
@@ -23,13 +27,15 @@ from engine.store.journal import Journal
 class LocalLink:
     """Commands to a store that no engine owns: this process is its engine for as long as it takes.
 
-    It takes up work, which leaves rows in the journal, only for a command that does something.
+    It takes up work, which leaves rows in the journal, only for a command that does something. note: what every answer
+    must say besides.
     """
 
     parts: Parts
     plan: Plan
     loop: asyncio.AbstractEventLoop
     armed: bool = False
+    note: str = ""
 
     def send(self, command: Command) -> Reply:
         """Carry a command out on the store itself."""
@@ -43,22 +49,31 @@ class LocalLink:
         try:
             reply = await Handlers(self.parts.core, reader.read).handle(command)
             if isinstance(command, Flatten) and self.parts.core.flatten is not None:
-                return replace(reply, text=f"{reply.text} No prices come in here: open the console to let it finish.")
-            return reply
+                reply = replace(reply, ok=False, text=_not_done(self.parts.core))
+            return replace(reply, text=f"{reply.text} {self.note}") if self.note else reply
         finally:
             await reader.close()
 
 
+def _not_done(core: Core) -> str:
+    closing = [order for order in core.books.all_orders() if order.role is OrderRole.FLATTEN]
+    if any(order.status.is_working for order in closing) or not closing:
+        what = "the closing orders are at the venue, but no prices come in here that could fill them"
+    else:
+        what = f"the venue took no closing order ({closing[-1].reason})"
+    return f"Not flat: trading is HALTED, and {what}; open the console and let it finish."
+
+
 @contextmanager
-def local_link(paths: StorePaths) -> Iterator[LocalLink]:
-    """Take the lock, and serve one caller as a console's engine would."""
+def local_link(paths: StorePaths, *, anyway: bool = False) -> Iterator[LocalLink]:
+    """Take the lock, and serve one caller as a console's engine would. anyway: as of engine.runtime.link.connect."""
     loop = asyncio.new_event_loop()
     journal = Journal.open(paths)
     parts = None
     try:
-        plan = _plan_of(journal)
+        plan, note = _plan_of(journal, anyway=anyway)
         parts = assemble(plan, journal, Stream(), _clock_of(plan, journal), durable=True)
-        yield LocalLink(parts, plan, loop)
+        yield LocalLink(parts, plan, loop, note=note)
     finally:
         if parts is not None:
             parts.close()
@@ -72,13 +87,29 @@ def _clock_of(plan: Plan, journal: Journal) -> Clock:
     return ManualClock(journal.books.last_ts_ms) if plan.source.kind is SourceKind.REPLAY else SystemClock()
 
 
-def _plan_of(journal: Journal) -> Plan:
-    """Return a plan for a store without a feed: its own instruments, the configured agents that fit them."""
+def _plan_of(journal: Journal, *, anyway: bool) -> tuple[Plan, str]:
+    """Return a plan for a store without a feed, its own instruments and the agents that fit them, and a note.
+
+    What takes risk away must not wait for a file to be mended: anyway puts the documented limits in its place.
+    """
     books, folder = journal.books, config_dir()
-    listed = tuple(books.instruments.values())
-    agents = load_agents(folder, Instruments.load(folder)) if folder.is_dir() else ()
+    genesis = books.genesis
+    kind = SourceKind(genesis.source_kind) if genesis else SourceKind.REPLAY
+    note = ""
+    try:
+        policy = policy_of(folder)
+        agents = load_agents(folder, Instruments.load(folder)) if folder.is_dir() else ()
+    except UsageError as error:
+        if not anyway:
+            raise
+        agents, note = (), f"The configuration was left aside: {error}"
+        policy = Policy(account_currency=genesis.account_currency, usd_peg=genesis.usd_peg) if genesis else Policy()
     fitting = tuple(agent for agent in agents if all(key in books.instruments for key in agent.instruments))
-    kind = SourceKind(books.genesis.source_kind) if books.genesis else SourceKind.REPLAY
-    interval_ms = min((agent.timeframe_ms for agent in fitting), default=60_000)
-    source = Source(kind=kind, name="no feed")
-    return Plan(policy=policy_of(folder), instruments=listed, agents=fitting, source=source, interval_ms=interval_ms)
+    plan = Plan(
+        policy=policy,
+        instruments=tuple(books.instruments.values()),
+        agents=fitting,
+        source=Source(kind=kind, name="no engine is running"),
+        interval_ms=min((agent.timeframe_ms for agent in fitting), default=60_000),
+    )
+    return plan, note

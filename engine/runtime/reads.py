@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from engine.clock import SystemClock
 from engine.control.wire import to_json
-from engine.errors import StoreError, UsageError
+from engine.errors import UsageError
 from engine.paths import StorePaths
 from engine.runtime.link import LIVE_VIEWS
+from engine.runtime.stores import there
 from engine.store import queries
-from engine.store.database import exists
 from engine.store.explain import explain
 from engine.store.export import export as export_table
 from engine.store.reader import AsyncReader, Question, Reader
@@ -104,10 +104,7 @@ def export(
 @contextmanager
 def reading(store: Path) -> Iterator[Reader]:
     """Open a store for reading only, whether an engine owns it or not."""
-    paths = StorePaths(store)
-    if not exists(paths):
-        raise StoreError(f"There is no store in {store}; name one with --store.")
-    reader = Reader(paths)
+    reader = Reader(there(store))
     try:
         yield reader
     finally:
@@ -115,8 +112,5 @@ def reading(store: Path) -> Iterator[Reader]:
 
 
 def verify(store: Path) -> VerifyReport:
-    """Prove a store's chain and ledger; StoreError when there is none."""
-    paths = StorePaths(store)
-    if not exists(paths):
-        raise StoreError(f"There is no store in {store}; name one with --store.")
-    return verify_store(paths)
+    """Prove a store's chain and ledger; UsageError when there is none."""
+    return verify_store(there(store))

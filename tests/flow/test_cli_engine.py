@@ -107,8 +107,24 @@ def test_a_lock_without_an_engine_that_answers_is_exit_3(home: Path, tmp_path: P
     assert done.returncode == 0, done.stderr
     lock = take_lock(StorePaths(tmp_path / "s"))
     try:
-        refused = cli(home, "halt", "--store", tmp_path / "s")
+        refused = cli(home, "cancel-all", "--store", tmp_path / "s")
     finally:
         lock.release()
     assert refused.returncode == 3
     assert refused.stderr.count("\n") == 1
+
+
+@pytest.mark.fault("U10")
+def test_halt_without_an_answer_leaves_the_halt_file_and_says_so(
+    home: Path, tmp_path: Path, engine: EngineHost
+) -> None:
+    assert cli(home, "replay", home / "BTCUSDT_5m.csv", "--store", tmp_path / "s").returncode == 0
+    paths = StorePaths(tmp_path / "s")
+    lock = take_lock(paths)
+    try:
+        done = cli(home, "halt", "--store", paths.root, "--reason", "smoke")
+    finally:
+        lock.release()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"no answer within 2 s. So the file {paths.halt_latch} was written" in done.stdout
+    assert (paths.halt_latch.read_text(), paths.halt_latch.stat().st_mode & 0o777) == ("trader: smoke\n", 0o600)

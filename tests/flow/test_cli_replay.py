@@ -258,13 +258,43 @@ def test_halt_and_resume_reach_a_store_that_no_engine_owns(home: Path, tmp_path:
     assert answered(home, "verify", "--store", own)["ok"] is True
 
 
-@pytest.mark.parametrize("name", ["status", "fills", "halt", "verify", "export"])
+@pytest.mark.parametrize("name", ["status", "fills", "halt", "flatten", "verify", "export", "db", "agents"])
 def test_a_store_that_is_not_there_is_one_sentence(home: Path, tmp_path: Path, name: str) -> None:
-    args = ["fills"] if name == "export" else []
-    done = cli(home, name, *args, "--store", tmp_path / "none")
-    assert done.returncode in (1, 2)
-    assert done.stderr.startswith("There is no store in ")
-    assert not (tmp_path / "none").exists()
+    none = tmp_path / "none"
+    done = cli(home, name, *{"export": ["fills"], "db": ["info"], "agents": ["list"]}.get(name, []), "--store", none)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"There is no store in {none}; the console makes one at its first start, and --store names another.\n"
+    )
+    assert not none.exists()
+
+
+@pytest.fixture
+def half_broken(home: Path, tmp_path: Path) -> Path:
+    """A home whose store holds a position and whose configuration cannot be read."""
+    answered(home, "replay", recording(tmp_path, bars=220), "--store", tmp_path / "store")
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "policy.toml").write_text("[kill_switch]\nloss = 5\n", encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.fault("U10")
+def test_halt_needs_no_configuration(half_broken: Path) -> None:
+    assert cli(half_broken, "resume", "--reason", "try").returncode == 2
+    done = cli(half_broken, "halt", "--reason", "smoke")
+    assert (done.returncode, done.stdout[:7]) == (0, "HALTED:")
+    assert cli(half_broken, "halt").stdout == "HALTED already.\n"
+    assert answered(half_broken, "verify")["ok"] is True
+    (half_broken / "config" / "policy.toml").unlink()
+    assert answered(half_broken, "status")["state_reason"] == "smoke"
+
+
+def test_flatten_that_nothing_can_fill_is_not_done_and_says_what_it_did_without(half_broken: Path) -> None:
+    done = cli(half_broken, "flatten")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("Not flat: trading is HALTED, and ")
+    assert "The configuration was left aside: " in done.stderr
+    assert "loss 5 can be read as" in done.stderr
 
 
 def test_data_import_keeps_the_sound_rows_and_names_the_others(tmp_path: Path) -> None:

@@ -167,6 +167,20 @@ async def test_cancel_all_leaves_protection_unless_told_otherwise(make_world: Ma
     assert not world.books.orders
 
 
+@pytest.mark.parametrize("protection_too", [False, True])
+async def test_cancel_all_leaves_the_closing_orders_of_a_flatten(make_world: Make, protection_too: bool) -> None:
+    world = await make_world({0: BUY})
+    await world.bars(2, "50000")
+    await world.handlers.handle(api.Flatten())
+    closing = [order.role for order in world.books.orders.values() if not order.role.is_protection]
+    reply = await world.handlers.handle(api.CancelAll(include_protection=protection_too))
+    assert (reply.ok, closing) == (True, [api.OrderRole.FLATTEN])
+    assert "closing orders of the flatten under way stay" in reply.text
+    assert [o.role for o in world.books.orders.values() if not o.role.is_protection] == closing
+    await world.bar("50000")
+    assert world.books.last_certificate.flat
+
+
 # Approvals (R26)
 
 
