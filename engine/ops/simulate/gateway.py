@@ -54,6 +54,7 @@ class SimGateway:
         self._die = die
         self._on_create = on_create
         self._on_cancel = on_cancel
+        self._sizes: dict[str, Decimal] = {}
         self._inbox: list[tuple[int, VenueUpdate]] = []
         venue.hear = self._hear
 
@@ -138,13 +139,21 @@ class SimGateway:
 
     def _hear(self, update: VenueUpdate) -> None:
         fault = self._faults.take(Site.STREAM)
-        if fault and fault.kind == "lost":
+        grows = self._grows(update)
+        if fault and fault.kind == "lost" and not grows:
             return
         # Fills come in any order (E09); the sizes of one order do not overtake each other, for they carry no number.
         in_turn = isinstance(update, ResizeUpdate)
         late = fault.amount if fault and fault.kind.startswith("late") and not in_turn else 0
         copies = 2 if fault and fault.kind == "doubled" else 1
         self._inbox += [(self.turn + late, update)] * copies
+
+    def _grows(self, update: VenueUpdate) -> bool:
+        """Tell whether protection grows: were that lost, its next fill would look like an overfill, and halt (L5)."""
+        if not isinstance(update, ResizeUpdate):
+            return False
+        before, self._sizes[update.client_order_id] = self._sizes.get(update.client_order_id, ZERO), update.qty
+        return bool(before) and update.qty > before
 
     async def _ask(self, site: Site) -> Fault | None:
         self._must_live()
