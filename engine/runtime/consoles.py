@@ -26,6 +26,7 @@ from engine.paths import StorePaths
 from engine.runtime.compose import Plan, arm, assemble, genesis, wall_schedule
 from engine.runtime.hosts import DEMO_WARM_BARS, ConsoleOptions
 from engine.runtime.reads import StoreReader, reading
+from engine.store import database
 from engine.store.copies import KEPT
 from engine.store.journal import Journal
 from engine.store.recent import recent
@@ -153,7 +154,7 @@ async def _serve(
 
 def open_store(paths: StorePaths, plan: Plan, now_ms: int, stream: Stream) -> Journal:
     """Open the store, or make a new one; StoreLockedError when another engine owns it."""
-    if not paths.store_db.exists():
+    if not database.is_begun(paths):
         return Journal.create(paths, now_ms, *genesis(plan, new_store_id()), publish=stream.publish)
     journal = Journal.open(paths, publish=stream.publish)
     with reading(paths.root) as reader:

@@ -40,13 +40,16 @@ class Anchor:
 
 
 def read_anchor(path: Path) -> tuple[int, bytes] | None:
-    """Return seq and hash; None when there is no anchor. Raises StoreError when it cannot be read."""
+    """Return seq and hash; None when there is none, or none was written yet. Raises StoreError when it is no anchor."""
     try:
         text = path.read_text(encoding="ascii")
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError):
         text = ""
+    else:
+        if not text:
+            return None
     match = _LINE.fullmatch(text)
     if match is None:
         raise StoreError(f"the anchor {path} is not a seq and a hash; run quarterdeck verify.")

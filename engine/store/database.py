@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -67,11 +67,23 @@ class DamagedError(StoreError):
 
 
 def exists(paths: StorePaths) -> bool:
-    """Tell whether a store was created here. A file whose creation was cut off is none."""
+    """Tell whether a store's tables were created here. A file whose creation was cut off is none."""
     try:
         return paths.store_db.stat().st_size > 0
     except FileNotFoundError:
         return False
+
+
+def is_begun(paths: StorePaths) -> bool:
+    """Tell whether a store was created here to its first row; a file that cannot be read may have been one."""
+    if not exists(paths):
+        return False
+    try:
+        uri = reader_uri(paths.store_db)
+        with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_MS / 1000)) as connection:
+            return connection.execute("SELECT 1 FROM journal LIMIT 1").fetchone() is not None
+    except sqlite3.Error:
+        return True
 
 
 def connect_writer(
@@ -91,7 +103,9 @@ def connect_writer(
 
 
 def create_tables(path: Path) -> None:
-    """Make the file, 0600, with the schema's tables; all of them or none."""
+    """Make the file, 0600, with the schema's tables, in place of one that a cut-off creation left; all or none."""
+    for left in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        left.unlink(missing_ok=True)
     os.close(open_private(path))
     connection = sqlite3.connect(path, isolation_level=None)
     try:

@@ -92,12 +92,13 @@ class Journal:
         refuse_batch(genesis, batch)
         held = lock or take_lock(paths)
         try:
-            if database.exists(paths):
+            if database.is_begun(paths):
                 raise StoreError(f"{paths.root} holds a store already; open it, or name another --store.")
             refuse_lost(paths)
             paths.anchor.unlink(missing_ok=True)
             database.create_tables(paths.store_db)
             journal = cls(paths, held, recover(paths, batch=batch), batch=batch, publish=publish)
+            journal._anchor.write(0, chain.GENESIS, ts_ms)  # a crash after the first rows must not look like a lost one
             journal.record(ts_ms, genesis, *events)
         except BaseException:
             if lock is None:
