@@ -1,0 +1,196 @@
+"""Real processes on a real store: killed where it hurts and at random, stopped, filled up, made read-only, doubled."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.flow.kill_kit import Nursery, Rig
+
+MEMORY = Path("/dev/shm")
+"""A kill is no power cut: what a store in memory keeps of it, a disk keeps as well. Random kills use the disk."""
+RECOVERY = ("lock after", "start commit", "sizes after", "late fill commit", "late fill after", "settle before",
+            "compare before", "reconcile after", "take up after")  # fmt: skip
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture(scope="module")
+def nursery() -> Iterator[Nursery]:
+    """Start the process that lives are forked from."""
+    made = Nursery()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def rig(nursery: Nursery) -> Iterator[Rig]:
+    """Make a store in memory, where there is a file system for that."""
+    with tempfile.TemporaryDirectory(prefix="qd-", dir=MEMORY if MEMORY.is_dir() else None) as folder:
+        yield Rig(nursery, Path(folder) / "a")
+
+
+def goes_on(rig: Rig) -> None:
+    """Recover, and trade on; what journal and venue say agrees after both."""
+    rig.live(bars=0)
+    rig.check_settled()
+    fills = len(rig.desk.ask("fills"))
+    rig.live(bars=60)
+    rig.check_settled()
+    assert len(rig.desk.ask("fills")) > fills
+
+
+def unsent(rig: Rig) -> list[str]:
+    """Return the entries and exits that are written down and never left."""
+    left = set(rig.created())
+    mine = [order for order in rig.desk.ask("orders") if order["role"] in ("ENTRY", "EXIT", "FLATTEN")]
+    return [order["client_order_id"] for order in mine if order["client_order_id"] not in left]
+
+
+def status_of(rig: Rig, order_id: str) -> str:
+    """Return an order's state in the journal."""
+    return next(order["status"] for order in rig.desk.ask("orders") if order["client_order_id"] == order_id)
+
+
+# -- one kill at a chosen point --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("at", ["lock before", "lock after", "tables before", "file after", "tables after",
+    "genesis before", "genesis commit", "genesis anchor before", "genesis after",
+    "paper before", "paper after", "start before", "deposit before",
+    "deposit venue commit", "deposit after", "start commit", "start after", "reconcile after", "take up after"])  # fmt: skip
+def test_a_store_whose_making_was_cut_off_is_made_by_the_next_start(rig: Rig, at: str) -> None:
+    rig.die(f"{at}@1")
+    goes_on(rig)
+
+
+@pytest.mark.fault("P01", "P02")
+@pytest.mark.parametrize("at", ["intent before@3", "intent begin@3", "intent journal@9", "intent orders@7",
+                                "intent commit@3"])  # fmt: skip
+def test_killed_before_an_intent_is_on_disk_nothing_was_sent_and_nothing_is_left(rig: Rig, at: str) -> None:
+    rig.die(at)
+    assert len(rig.created()) == 2
+    assert unsent(rig) == []
+    goes_on(rig)
+
+
+@pytest.mark.fault("P03")
+@pytest.mark.parametrize(
+    "at", ["intent anchor before@3", "intent after@3", "intent publish before@3", "create before@3"]
+)
+def test_killed_between_intent_and_send_the_intent_is_never_sent(rig: Rig, at: str) -> None:
+    rig.die(at)
+    (order_id,) = unsent(rig)
+    assert order_id not in rig.at_venue()
+    goes_on(rig)
+    assert status_of(rig, order_id) == "NOT_SENT"
+    assert unsent(rig) == [order_id]
+
+
+@pytest.mark.fault("P04")
+@pytest.mark.parametrize("at", ["create venue before@3", "create venue orders@5", "create venue commit@3"])
+def test_killed_in_the_send_before_the_venue_took_it_the_order_is_not_sent_again(rig: Rig, at: str) -> None:
+    rig.die(at)
+    order_id = rig.created()[-1]
+    assert order_id not in rig.at_venue()
+    goes_on(rig)
+    assert status_of(rig, order_id) == "NOT_SENT"
+    assert rig.created().count(order_id) == 1
+
+
+@pytest.mark.fault("P04")
+@pytest.mark.parametrize(
+    "at", ["create venue after@3", "create after@3", "ack before@3", "ack commit@3", "ack after@3"]
+)
+def test_killed_after_the_venue_took_an_order_it_is_found_there_and_fills(rig: Rig, at: str) -> None:
+    rig.die(at)
+    order_id = rig.created()[-1]
+    assert rig.at_venue()[order_id] == "OPEN"
+    rig.live(bars=0)
+    assert status_of(rig, order_id) == "OPEN"
+    goes_on(rig)
+    assert status_of(rig, order_id) == "FILLED"
+
+
+@pytest.mark.fault("P05", "P06")
+@pytest.mark.parametrize("at", ["market venue fill after@2", "fill before@2", "fill fills@3", "fill ledger@7",
+                                "fill positions@3", "fill commit@2"])  # fmt: skip
+def test_killed_between_a_fill_and_its_booking_it_is_fetched_whole(rig: Rig, at: str) -> None:
+    rig.die(at)
+    order_id = rig.created()[-1]
+    assert rig.at_venue()[order_id] == "FILLED"
+    assert status_of(rig, order_id) == "OPEN"
+    goes_on(rig)
+    assert status_of(rig, order_id) == "FILLED"
+
+
+@pytest.mark.fault("P07")
+@pytest.mark.parametrize("at", ["fill anchor before@2", "fill after@2", "fill publish before@2"])
+def test_killed_after_a_booking_a_screen_opened_later_shows_it(rig: Rig, at: str) -> None:
+    rig.die(at)
+    before = rig.summary()
+    order_id = rig.created()[-1]
+    assert status_of(rig, order_id) == "FILLED"
+    rig.live(bars=0)
+    assert rig.summary() == before
+    goes_on(rig)
+
+
+@pytest.mark.fault("P10")
+@pytest.mark.parametrize("at", ["halt anchor before", "halt after", "halt publish before"])
+def test_killed_after_a_halt_is_on_disk_nothing_trades_until_a_person_resumes(rig: Rig, at: str) -> None:
+    rig.die(f"{at}@1", do="halt@40")
+    creates = rig.created()
+    for _start in range(2):
+        rig.live(bars=200)
+        rig.check_settled()
+        assert (rig.state(), rig.created()) == ("HALTED", creates)
+
+
+@pytest.mark.fault("P10")
+@pytest.mark.parametrize("at", ["halt before", "halt begin", "halt journal", "halt commit"])
+def test_killed_in_a_halt_nobody_was_told_of_the_file_still_halts(rig: Rig, at: str) -> None:
+    rig.die(f"{at}@1", do="halt@40")
+    creates = rig.created()
+    (rig.store / "HALT").touch()
+    for _start in range(2):
+        rig.live(bars=200)
+        rig.check_settled()
+        assert rig.created() == creates
+    (rig.store / "HALT").unlink()
+    goes_on(rig) if rig.state() == "ACTIVE" else rig.live(bars=0)
+
+
+@pytest.mark.fault("P12")
+@pytest.mark.parametrize("at", ["asking before@1", "asking commit@1", "asking after@1", "cancel before@2",
+                                "cancel venue commit@1", "cancel venue after@2", "cancel after@4", "canceled before@1",
+                                "canceled commit@1", "canceled after@1"])  # fmt: skip
+def test_killed_in_a_cancel_the_venue_says_what_became_of_it(rig: Rig, at: str) -> None:
+    rig.die(at, do="cancel-all@30")
+    rig.live(bars=3)  # recovered, and the resolver has asked
+    rig.check_settled()
+    goes_on(rig)
+
+
+# -- killed again during the recovery --------------------------------------------------------------------------------
+
+
+@pytest.mark.fault("P08", "P09")
+@pytest.mark.parametrize("at", ["intent after@3", "create venue after@3", "market venue fill after@2"])
+def test_killed_again_anywhere_in_the_recovery_the_end_is_the_same(rig: Rig, at: str) -> None:
+    rig.die(at)
+    once = rig.copy("once")
+    reached = once.live(bars=0)
+    wanted = once.summary()
+    struck = [point for point in RECOVERY if point in reached]
+    for place, point in enumerate(struck):
+        twice = rig.copy(f"twice{place}")
+        twice.die(f"{point}@1", bars=0)
+        twice.live(bars=0)
+        twice.check_settled()
+        assert twice.summary() == wanted, point
+    assert len(struck) >= 6
+    goes_on(once)
