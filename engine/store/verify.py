@@ -74,6 +74,7 @@ def verify(paths: StorePaths) -> VerifyReport:
     breach = None
     try:
         database.schema_of(connection, paths.store_db)
+        proof.note_anchor(paths)
         connection.execute("BEGIN")
         proof.walk()
         proof.compare_tables()
@@ -101,6 +102,7 @@ class Proof:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
         self.seq, self.head = 0, chain.GENESIS
+        self.anchor: tuple[int, bytes] | None = None
         self.books = Books()
         self.changes = Changes({})
         self.held: dict[int, Decimal] = {}
@@ -133,21 +135,27 @@ class Proof:
         if word != "ok":
             _breach(f"the database is damaged: {word}.")
 
+    def note_anchor(self, paths: StorePaths) -> None:
+        """Read the anchor before the journal: beside a running engine it must not be newer than the rows looked at."""
+        try:
+            self.anchor = read_anchor(paths.anchor)
+        except StoreError as error:
+            _breach(str(error))
+
     def compare_end(self, paths: StorePaths) -> None:
         """Compare the journal's end with what the table meta and the anchor say of it."""
         end = (self.seq, self.head)
         try:
             if tail(self.connection) != end:
                 _breach(f"meta row 'tail' does not name the journal's last row, {self.seq}.")
-            anchor = read_anchor(paths.anchor)
         except StoreError as error:
             _breach(str(error))
         row = self.connection.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
         if row is None or type(row[0]) is not int or row[0] < max(1, self.books.epoch):
             _breach(f"meta row 'epoch' is behind the journal's own epoch {self.books.epoch}.")
-        if anchor is None:
+        if self.anchor is None:
             _breach(f"the anchor {paths.anchor} is missing, so nothing shows that the journal is whole.")
-        if problem := anchor_problem(self.connection, anchor, end):
+        if problem := anchor_problem(self.connection, self.anchor, end):
             _breach(problem)
 
     # The journal, row by row. A hold changes nothing but the chain, so all its cost is here.
