@@ -1,8 +1,8 @@
 """`quarterdeck`: the command line.
 
 A command's module is imported when the command is called, so that a start costs only what it uses. Whatever goes
-wrong ends in one sentence on stderr and an exit code: 0 done, 1 a check failed, 2 usage or configuration, 3 another
-engine owns the store, 4 the venue could not be reached, 130 interrupted.
+wrong ends in one sentence on stderr (an object with "ok" and "error" under --json) and an exit code: 0 done, 1 a check
+failed, 2 usage or configuration, 3 another engine owns the store, 4 the venue could not be reached, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def quarterdeck(ctx: click.Context, **given: Any) -> int | None:
 
 def run(args: Sequence[str] | None = None) -> int:
     """Carry a command line out and return its exit code; say what went wrong in one sentence."""
-    settings = Settings()
+    settings = Settings(as_json="--json" in (sys.argv[1:] if args is None else args))
     try:
         result = quarterdeck.main(args, prog_name="quarterdeck", obj=settings, standalone_mode=False)
         sys.stdout.flush()
@@ -116,27 +116,29 @@ def run(args: Sequence[str] | None = None) -> int:
         click.echo(error.ctx.get_help() if error.ctx else error.format_message(), err=True)
         return error.exit_code
     except click.ClickException as error:
-        return _say(_usage_sentence(error), error.exit_code)
+        return _say(_usage_sentence(error), error.exit_code, settings)
     except (KeyboardInterrupt, click.Abort):
-        return _say("Interrupted; nothing was sent or closed by that.", INTERRUPTED)
+        return _say("Interrupted; nothing was sent or closed by that.", INTERRUPTED, settings)
     except BrokenPipeError:
         return _pipe_closed()
     except Exception as error:
         if settings.debug:
             raise
-        return _failed(error)
+        return _failed(error, settings)
 
 
-def _failed(error: Exception) -> int:
+def _failed(error: Exception, settings: Settings) -> int:
     """Errors of ours carry their sentence and exit code; any other is a fault of the program's."""
     code = getattr(error, "exit_code", None)
     if isinstance(code, int):
-        return _say(str(error), code)
+        return _say(str(error), code, settings)
     if isinstance(error, OSError) and error.filename:
-        return _say(f"{error.filename} cannot be used ({error.strerror}); check the path and its permissions.", FAILED)
+        sentence = f"{error.filename} cannot be used ({error.strerror}); check the path and its permissions."
+        return _say(sentence, FAILED, settings)
     words = " ".join(str(error).split())
     what = f"{type(error).__name__}: {words}" if words else type(error).__name__
-    return _say(f"Unexpected failure, {what[:300].rstrip('.')}; run it again with --debug to see where.", FAILED)
+    sentence = f"Unexpected failure, {what[:300].rstrip('.')}; run it again with --debug to see where."
+    return _say(sentence, FAILED, settings)
 
 
 def _usage_sentence(error: click.ClickException) -> str:
@@ -146,7 +148,11 @@ def _usage_sentence(error: click.ClickException) -> str:
     return f"{words} See `{ctx.command_path} --help`." if ctx and "--help" not in words else words
 
 
-def _say(sentence: str, code: int) -> int:
+def _say(sentence: str, code: int, settings: Settings) -> int:
+    if settings.as_json:
+        import json  # only where it was asked for
+
+        sentence = json.dumps({"ok": False, "error": sentence, "exit_code": code})
     click.echo(sentence, err=True)
     return code
 

@@ -43,6 +43,7 @@ class Settings:
     """What stands before the command. store None: the default one."""
 
     debug: bool = False
+    as_json: bool = False
     store: Path | None = None
     config_dir: Path | None = None
     feed: str | None = None

@@ -19,8 +19,10 @@ import click
 from rich.cells import cell_len
 
 from screens.format import safe
+from screens.words import label_of, worded
 
 CELL_CHARACTERS_MAX = 60
+TEXT_CHARACTERS_MAX = 400
 UNKNOWN = "–"
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(\.\d+)?Z")
@@ -59,6 +61,7 @@ def print_rows(rows: Sequence[Row], *, as_json: bool, nothing: str, columns: Seq
 _INSTANTS = {
     "now_ms": "now",
     "state_since_ms": "state_since",
+    "equity_last_ms": "equity_last_at",
     "last_ms": "last_at",
     "next_slot_ms": "next_slot_at",
 }
@@ -89,8 +92,8 @@ def utc(ts_ms: int | None) -> str | None:
 
 def table(rows: Sequence[Row], columns: Sequence[str]) -> str:
     """Lay rows out in columns: numbers to the right with thousands separators, the last column unpadded."""
-    head = [name.removesuffix("_ms").replace("_", " ") for name in columns]
-    body = [[cell(row.get(name)) for name in columns] for row in rows]
+    head, room = [label_of(name) for name in columns], characters_max()
+    body = [[cell(worded(name, row.get(name)), room) for name in columns] for row in rows]
     numeric = [all(_is_number(row.get(name)) for row in rows) for name in columns]
     widths = [max(cell_len(line[at]) for line in [head, *body]) for at in range(len(columns))]
     return "\n".join(_line(each, widths, numeric) for each in [head, ["-" * width for width in widths], *body])
@@ -104,7 +107,12 @@ def _line(cells: Sequence[str], widths: Sequence[int], numeric: Sequence[bool]) 
     return "  ".join(padded).rstrip()
 
 
-def cell(value: Any) -> str:
+def characters_max() -> int:
+    """Return how much of a text a column shows: a terminal has little room, a file or a pipe has any."""
+    return CELL_CHARACTERS_MAX if sys.stdout.isatty() else TEXT_CHARACTERS_MAX
+
+
+def cell(value: Any, characters: int = CELL_CHARACTERS_MAX) -> str:
     """Write one value on one line for a person."""
     if value is None or value == "":
         return UNKNOWN
@@ -118,7 +126,7 @@ def cell(value: Any) -> str:
     instant = _INSTANT.fullmatch(text)
     if instant:
         return f"{instant[1]} {instant[2]}"
-    return grouped(text) if _NUMBER.fullmatch(text) else safe(text, CELL_CHARACTERS_MAX)
+    return grouped(text) if _NUMBER.fullmatch(text) else safe(text, characters)
 
 
 def grouped(text: str) -> str:
@@ -147,13 +155,19 @@ def print_fields(value: Mapping[str, Any], *, indent: str = "") -> None:
         elif isinstance(inner, list | tuple) and inner and isinstance(inner[0], Mapping):
             click.echo(f"{indent}{label}")
             _print_items(inner, indent + _INDENT)
+        elif isinstance(inner, list | tuple) and len(", ".join(map(str, inner))) > CELL_CHARACTERS_MAX:
+            click.echo(f"{indent}{label}")
+            for each in inner:
+                click.echo(f"{indent}{_INDENT}{_field(each)}")
         else:
-            click.echo(f"{indent}{label.ljust(width)}  {_field(inner)}")
+            click.echo(f"{indent}{label.ljust(width)}  {_field(worded(name, inner))}")
 
 
 def _field(value: Any) -> str:
     """A field has a line to itself, so a long text is shown at length."""
-    return safe(value, 400) if isinstance(value, str) and len(value) > CELL_CHARACTERS_MAX else cell(value)
+    return (
+        safe(value, TEXT_CHARACTERS_MAX) if isinstance(value, str) and len(value) > CELL_CHARACTERS_MAX else cell(value)
+    )
 
 
 def _print_items(items: Iterable[Row], indent: str) -> None:
@@ -168,7 +182,7 @@ def _print_items(items: Iterable[Row], indent: str) -> None:
 
 
 def _label(name: object) -> str:
-    return safe(str(name).replace("_", " "), 40)
+    return safe(label_of(name), 40)
 
 
 class Progress:

@@ -26,12 +26,21 @@ def lean(snapshot: Mapping[str, Any]) -> dict[str, Any]:
     return with_instants({name: value for name, value in snapshot.items() if name not in _DRAWN})
 
 
+def _equity(shown: Mapping[str, Any]) -> str:
+    """Without a price now, the last equity on record stands for it, with its time."""
+    last = shown.get("equity_last")
+    if shown["equity"] is not None or last is None:
+        return cell(shown["equity"])
+    return f"{cell(last)} (at {cell(shown['equity_last_at'])} UTC)"
+
+
 def print_status(shown: Mapping[str, Any]) -> None:
     """Print a status for a person: the state first, then money, then what is open."""
     click.echo(f"{cell(shown['state'])} since {cell(shown.get('state_since'))}: {cell(shown['state_reason'])}")
-    click.echo(f"{cell(shown['mode'])}, {cell(shown['source_label'])} {cell(shown['source_name'])}")
-    money = " ".join(f"{name} {cell(shown[name])}" for name in ("equity", "day_pnl", "realized", "unrealized"))
-    click.echo(f"{money.replace('day_pnl', 'today')} {cell(shown['currency'])}, fees {cell(shown['fees'])}")
+    click.echo(f"{cell(shown['mode'])}, {cell(shown['source_label'])}, {cell(shown['source_name'])}")
+    money = " ".join(f"{name} {cell(shown[name])}" for name in ("day_pnl", "realized", "unrealized"))
+    equity = f"equity {_equity(shown)} {money.replace('day_pnl', 'today')}"
+    click.echo(f"{equity} {cell(shown['currency'])}, fees {cell(shown['fees'])}")
     for name, columns in _TABLES.items():
         rows: Sequence[Row] = shown.get(name) or ()
         if rows:

@@ -197,6 +197,7 @@ class Snapshot:
     equity_curve: (ts_ms, equity) oldest first, at most a few hundred points.
     blocked: instrument -> why nothing may be entered there.
     progress: 0..1 through a recording, None where there is no end.
+    equity_last, equity_last_ms: the last equity on record and when, for where no price values the account now.
     """
 
     seq: int
@@ -239,6 +240,8 @@ class Snapshot:
     progress: float | None = None
     finished: bool = False
     differences: tuple[DifferenceView, ...] = ()
+    equity_last: Decimal | None = None
+    equity_last_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ STEPS = (
     "Halts trading, cancels working orders, then closes at the venue with reduce-only orders until the venue shows "
     "zero; a certificate proves it."
 )
-IGNORED = f"That did not count: it was pasted, or came as the card opened. Type {WORD}."
+IGNORED = f"Type {WORD} again: what was pasted, or came as the card opened, does not count."
 COLUMNS = (
     Column(title="INSTRUMENT", width=11, grow=12),
     Column(title="AGENT", width=11, keep=3),
@@ -106,9 +106,9 @@ class FlattenScreen(Dialog):
         facts, width = self.query_one("#facts", Lines), max(20, self.query_one("#count").size.width)
         roomy = self.size.height >= ROOMY_FROM
         facts.put([*(text_row(line, "dim") for line in wrap(STEPS, width, 3)), text_row("")] if roomy else [])
-        room = self.size.height - CHROME_ROWS - (ROOMY_CHROME if roomy else 0)
-        self.query_one(Held).show(max(1, room))
         told = count_rows(self.model.snapshot, width)
+        room = self.size.height - CHROME_ROWS - (ROOMY_CHROME if roomy else 0) - len(told) + 1
+        self.query_one(Held).show(max(1, room))
         self.query_one("#count", Lines).put([*told, text_row("")] if roomy else told)
 
     def action_scroll_list(self, step: int) -> None:
@@ -123,7 +123,7 @@ class FlattenScreen(Dialog):
         event.stop()
         if event.value.strip().upper() != WORD:
             event.input.value = ""
-            self.say(f"Nothing was sent: the word is {WORD}.")
+            self.say(f"Not sent: the word is {WORD}.")
         elif not self._sent:
             self._sent = True
             self.say("Flattening…", "danger")
@@ -149,4 +149,5 @@ def count_rows(snapshot: Snapshot | None, width: int) -> list[Row]:
         ]
     held = sum(bool(each.qty) for each in snapshot.positions)
     told = f"{count_of(held, 'position')} to close" if held else "No position is open"
-    return [text_row(safe(f"{told}; {count_of(len(snapshot.orders), 'working order')} to cancel.", width), "strong")]
+    told = f"{told}; {count_of(len(snapshot.orders), 'working order')} to cancel."
+    return [text_row(line, "strong") for line in wrap(told, width, 2)]

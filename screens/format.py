@@ -116,6 +116,19 @@ def price(value: Decimal | None) -> str:
     return format(value, ",.4f" if abs(value) >= 1 else f".{min(12, 4 - value.adjusted())}f")
 
 
+def exact(value: Decimal | None) -> str:
+    """Write a price with every place it has: what is sent is never shown rounded.
+
+    >>> exact(Decimal("306.12345")), exact(Decimal("64012.1"))
+    ('306.12345', '64,012.10')
+    """
+    if value is None:
+        return UNKNOWN
+    places = -int(value.normalize().as_tuple().exponent)
+    shown = price(value)
+    return shown if places <= len(shown.partition(".")[2]) else format(value.normalize(), ",f")
+
+
 def qty(value: Decimal | None) -> str:
     """Write a quantity without trailing zeros, to eight places at most.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from functools import partial
 from typing import ClassVar
@@ -13,7 +13,6 @@ from textual.widget import Widget
 from textual.widgets import Button, Input
 
 from engine.api import (
-    AmountError,
     MarketView,
     OrderType,
     PreviewTicket,
@@ -22,27 +21,18 @@ from engine.api import (
     Ticket,
     TicketPreview,
     Verdict,
-    amount,
-    frac,
     percent,
 )
+from screens.amounts import FieldError, positive, stop_share, target_share
 from screens.approve import check_rows
 from screens.dialog import Dialog, field
-from screens.format import age, money, price, qty, safe, wrap
+from screens.format import age, exact, money, price, qty, safe, wrap
 from screens.model import ConsoleModel
 from screens.rows import Row, pair, text_row
 from screens.widgets.choice import Choice
 from screens.widgets.guard import event_clock_s
 from screens.widgets.lines import Lines
 from screens.widgets.pane import Pane
-
-
-class FieldError(ValueError):
-    """One field cannot be read; the sentence goes beside it."""
-
-    def __init__(self, name: str, sentence: str) -> None:
-        super().__init__(sentence)
-        self.name = name
 
 
 class ChecksPane(Pane):
@@ -81,13 +71,13 @@ class TicketScreen(Dialog):
         yield Lines(id="market", classes="said")
         yield field("Side", Choice([side.value for side in Side], id="side"))
         yield field("Type", Choice([OrderType.MARKET.value, OrderType.LIMIT.value], id="type"))
-        for name, label, hint in (
-            ("qty", "Quantity", "such as 0.25"),
-            ("limit", "Limit price", "for LIMIT only"),
-            ("stop", "Stop", "such as 2%, or empty"),
-            ("target", "Target", "such as 5%, or empty"),
+        for name, label, value, hint in (
+            ("qty", "Quantity", "", "such as 0.25"),
+            ("limit", "Limit price", "", "for LIMIT only"),
+            ("stop", "Stop", STOP, "such as 2%, or off"),
+            ("target", "Target", "", "such as 5%, or off"),
         ):
-            yield field(label, Input(placeholder=hint, compact=True, max_length=24, id=name))
+            yield field(label, Input(value, placeholder=hint, compact=True, max_length=TYPED_MAX, id=name))
             yield Lines(id=f"{name}-said", classes="said")
         yield Horizontal(
             Button("Preview", id="preview", compact=True),
@@ -100,8 +90,19 @@ class TicketScreen(Dialog):
     def refresh_card(self) -> None:
         market = self._market()
         line = self.query_one("#market", Lines)
-        line.put([_market_row(market, max(10, line.size.width))])
+        aged_ms = self.model.aged(market.price_age_ms) if market else None
+        line.put([_market_row(market, aged_ms, max(10, line.size.width))])
         self._show_preview()
+        self._grow()
+
+    def _grow(self) -> None:
+        """Take the height that fields and checks need, as far as the window has it."""
+        checks = len(self.query_one(ChecksPane).items) + 1
+        fields = FIELD_ROWS + sum(len(each.rows) for each in self.query(".said").results(Lines))
+        wanted = min(max(checks, fields), max(1, self.size.height - CHROME_ROWS))
+        ticket = self.query_one("#ticket")
+        if ticket.styles.height is None or ticket.styles.height.value != wanted:
+            ticket.styles.height = wanted
 
     def _market(self) -> MarketView | None:
         name = self.query_one("#instrument", Choice).value
@@ -168,7 +169,7 @@ class TicketScreen(Dialog):
         self.guard.open(event_clock_s())  # the dwell starts anew: these checks must be seen before they are sent
         self.query_one("#send", Button).disabled = reply.data.refused
         self.say(*_verdict_words(reply.data))
-        self._show_preview()
+        self.refresh_card()
 
     def _submit(self) -> None:
         if self._previewed is None or self._busy or self._ticket() != self._previewed[0]:
@@ -190,7 +191,7 @@ class TicketScreen(Dialog):
             return
         self._previewed = None  # a preview serves one try
         self.say(reply.text, "danger")
-        self._show_preview()
+        self.refresh_card()
 
     # -- reading the fields ----------------------------------------------------------
 
@@ -198,65 +199,69 @@ class TicketScreen(Dialog):
         """Read the fields; what cannot be read is said beside its field, and nothing is lost."""
         for name in ("qty", "limit", "stop", "target"):
             self.query_one(f"#{name}-said", Lines).put([])
-        try:
-            return self._read()
-        except FieldError as error:
-            said = self.query_one(f"#{error.name}-said", Lines)
-            said.put([text_row(line, "warn") for line in wrap(str(error), max(20, said.size.width), 3)])
-            self.say("One field cannot be read; the sentence under it says why.")
-            self.query_one(f"#{error.name}").focus()
+        order_type, wrong = OrderType(self.query_one("#type", Choice).value), list[FieldError]()
+        size = _tried(lambda: positive("qty", "Quantity", self._text("qty")), wrong)
+        limit = _tried(lambda: _limit(order_type, self._text("limit")), wrong)
+        market = self._market()
+        entry = limit or (market.price if market else None)
+        stop = _tried(lambda: stop_share(self._text("stop"), entry), wrong)
+        target = _tried(lambda: target_share(self._text("target"), entry), wrong)
+        if wrong or size is None:
+            self._say_wrong(wrong)
             return None
-
-    def _read(self) -> Ticket:
-        order_type = OrderType(self.query_one("#type", Choice).value)
-        limit = self._text("limit")
-        if order_type is OrderType.MARKET and limit:
-            raise FieldError("limit", "A MARKET order has no limit price; empty it, or choose LIMIT.")
-        if order_type is OrderType.LIMIT and not limit:
-            raise FieldError("limit", "A LIMIT order needs its price.")
         return Ticket(
             instrument=self.query_one("#instrument", Choice).value,
             side=Side(self.query_one("#side", Choice).value),
             order_type=order_type,
-            qty=_positive("qty", "Quantity", self._text("qty")),
-            limit_price=_positive("limit", "Limit price", limit) if limit else None,
-            stop_frac=_share("stop", "Stop", self._text("stop")),
-            target_frac=_share("target", "Target", self._text("target")),
+            qty=size,
+            limit_price=limit,
+            stop_frac=stop,
+            target_frac=target,
         )
+
+    def _say_wrong(self, wrong: list[FieldError]) -> None:
+        for error in wrong:
+            said = self.query_one(f"#{error.name}-said", Lines)
+            said.put([text_row(line, "warn") for line in wrap(str(error), max(20, said.size.width), 5)])
+        names = ", ".join(LABELS[error.name] for error in wrong)
+        self.say(f"Cannot be read: {names}; the sentence under each says why.")
+        self._grow()
+        self.query_one(f"#{wrong[0].name}").focus()
 
     def _text(self, name: str) -> str:
         return self.query_one(f"#{name}", Input).value.strip()
 
 
+def _tried(read: Callable[[], Decimal | None], wrong: list[FieldError]) -> Decimal | None:
+    """Read one field; what is wrong with it is kept, for all of them are told at once."""
+    try:
+        return read()
+    except FieldError as error:
+        wrong.append(error)
+        return None
+
+
+def _limit(order_type: OrderType, text: str) -> Decimal | None:
+    if order_type is OrderType.MARKET and text:
+        raise FieldError("limit", "A MARKET order has no limit price; empty it, or choose LIMIT.")
+    if order_type is OrderType.LIMIT and not text:
+        raise FieldError("limit", "A LIMIT order needs its price.")
+    return positive("limit", "Limit price", text) if text else None
+
+
+FIELD_ROWS = 9
+CHROME_ROWS = 9  # our two lines, the card's border and padding, the status
+STOP = "2%"
+TYPED_MAX = 200  # far beyond any number: a longer one is refused whole, not cut to one that was not meant
+LABELS = {"qty": "Quantity", "limit": "Limit price", "stop": "Stop", "target": "Target"}
 NOT_YET = "Press enter in a field: the guardrails say what they would let through. Nothing is sent by that."
 
 
-def _positive(name: str, label: str, text: str) -> Decimal:
-    if not text:
-        raise FieldError(name, f"{label} is empty; write a number above 0.")
-    try:
-        value = amount(text.replace(",", ""))
-    except AmountError:
-        raise FieldError(name, f"{label} {safe(text, 24)} is not a number; write it like 0.25.") from None
-    if not value > 0:
-        raise FieldError(name, f"{label} must be above 0; the side says which way.")
-    return value
-
-
-def _share(name: str, label: str, text: str) -> Decimal | None:
-    if not text:
-        return None
-    try:
-        return frac(text, name=label)
-    except AmountError as error:
-        raise FieldError(name, str(error)) from None
-
-
-def _market_row(market: MarketView | None, width: int) -> Row:
+def _market_row(market: MarketView | None, aged_ms: float | None, width: int) -> Row:
     if market is None:
         return text_row("no instrument is known yet", "warn")
     assumed = "  ASSUMED RULES" if market.assumed else ""
-    return ((safe(f"now {price(market.price)}, {age(market.price_age_ms)} old", width), "dim"), (assumed, "warn"))
+    return ((safe(f"now {price(market.price)}, {age(aged_ms)} old", width), "dim"), (assumed, "warn"))
 
 
 def _verdict_words(preview: TicketPreview) -> tuple[str, str]:
@@ -271,10 +276,11 @@ def preview_rows(ticket: Ticket, preview: TicketPreview, width: int) -> list[Row
     reduced = f"{qty(sent)} of {qty(ticket.qty)}" if sent != ticket.qty else qty(sent)
     rows = [
         pair(f"{ticket.side.value} {ticket.order_type.value}", reduced, "strong", width),
-        pair("Price", price(preview.price), "", width),
+        pair("Price", exact(preview.price), "", width),
+        *_rounding(ticket, preview, width),
         pair("Order value", money(preview.notional), "", width),
         pair("Fee, about", money(preview.fee), "", width),
-        pair("Stop" + _echo(ticket.stop_frac), _level(preview.stop_price), "", width),
+        _stop_row(ticket, preview, width),
         pair("Target" + _echo(ticket.target_frac), _level(preview.target_price), "", width),
         text_row(""),
     ]
@@ -283,9 +289,25 @@ def preview_rows(ticket: Ticket, preview: TicketPreview, width: int) -> list[Row
     return rows + [row for check in checks for row in check_rows(check, width)]
 
 
+def _rounding(ticket: Ticket, preview: TicketPreview, width: int) -> list[Row]:
+    """Say in words that the price typed lies between two ticks, and which it becomes."""
+    if ticket.limit_price is None or preview.price is None or preview.price == ticket.limit_price:
+        return []
+    told = f"{exact(ticket.limit_price)} is between two price ticks; {exact(preview.price)} would be sent."
+    return [text_row(line, "warn") for line in wrap(told, width, 3)]
+
+
+def _stop_row(ticket: Ticket, preview: TicketPreview, width: int) -> Row:
+    if ticket.side is Side.SELL and preview.stop_price is None:
+        return pair("Stop", "none: it only sells", "dim", width)
+    if ticket.stop_frac is None:
+        return pair("Stop off", "NO STOP will guard this", "danger", width)
+    return pair("Stop" + _echo(ticket.stop_frac), _level(preview.stop_price), "", width)
+
+
 def _echo(share: Decimal | None) -> str:
     return "" if share is None else f" {percent(share)}"
 
 
 def _level(value: Decimal | None) -> str:
-    return "none" if value is None else price(value)
+    return "none" if value is None else exact(value)

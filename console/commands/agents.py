@@ -8,20 +8,29 @@ import click
 
 from console.commands.control import answer, send
 from console.commands.reading import ask
-from console.options import Refusal, command
+from console.options import Refusal, command, reading_group
 from console.output import print_fields, print_json, print_rows, with_instants
 
 COLUMNS = ("name", "status", "model", "autonomy", "instruments", "cycles", "trades_today", "realized")
 
 
-@click.group("agents")
-def agents() -> None:
+@reading_group("agents")
+@click.pass_context
+def agents(ctx: click.Context, store: Path | None, as_json: bool) -> None:
     """List, show, start, pause, resume or stop agents."""
+    if ctx.invoked_subcommand is None:
+        _print_agents(store, as_json)
+    else:
+        ctx.find_root().obj.store = store
 
 
 @command("list", reads=True)
 def list_agents(store: Path | None, as_json: bool) -> None:
     """List the store's agents."""
+    _print_agents(store, as_json)
+
+
+def _print_agents(store: Path | None, as_json: bool) -> None:
     print_rows(with_instants(ask(store, "agents")), as_json=as_json, nothing="No agents yet.", columns=COLUMNS)
 
 

@@ -76,19 +76,28 @@ def summary(result: Mapping[str, Any]) -> str:
     """Lay a replay's result out for a person: one line a subject."""
     lines = [
         ("recording", f"{cell(result['instruments'])}, {cell(result['first_ts'])} to {cell(result['last_ts'])} UTC"),
-        ("bars", f"{number(result, 'bars')}, {number(result, 'rows_skipped')} rows skipped"),
-        ("decisions", f"{counts(result['decisions'])} in {number(result, 'cycles')} cycles"),
+        ("bars", f"{number(result, 'bars')}, {plural(result['rows_skipped'], 'row')} skipped"),
+        ("decisions", f"{counts(result['decisions'])} in {plural(result['cycles'], 'cycle')}"),
         ("refused", counts(result["refusals"]) or "nothing"),
-        ("trades", ", ".join(f"{number(result, name)} {name}" for name in ("intents", "orders", "fills"))),
+        ("trades", ", ".join(plural(result[f"{name}s"], name) for name in ("intent", "order", "fill"))),
         ("equity", f"{number(result, 'equity_start')} to {number(result, 'equity_end')}"),
         ("profit", f"{number(result, 'realized_pnl')} realised, {number(result, 'unrealized_pnl')} open"),
         ("fees", ", ".join(f"{grouped(value)} {asset}" for asset, value in result["fees"].items()) or "none"),
         ("drawdown", percent(result["max_drawdown_frac"])),
-        ("state", f"{cell(result['trading_state'])}, {number(result, 'halts')} halts"),
+        ("state", f"{cell(result['trading_state'])}, {plural(result['halts'], 'halt')}"),
         ("journal", f"{number(result, 'journal_rows')} rows, hash {result['journal_hash']}"),
         ("took", f"{result['wall_s']} s, {number(result, 'bars_per_s')} bars/s, {result['rss_mb_max']} MB"),
     ]
     return "\n".join(f"{label.ljust(10)} {text}" for label, text in lines)
+
+
+def plural(count: int, noun: str) -> str:
+    """Write a count with its noun.
+
+    >>> plural(1, "halt"), plural(1_200, "order")
+    ('1 halt', '1,200 orders')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def number(result: Mapping[str, Any], name: str) -> str:

@@ -39,7 +39,9 @@ def preview(core: Core, ticket: Ticket) -> TicketPreview:
     judgement = _judge(core, ticket)
     situation, ruling = judgement.situation, judgement.ruling
     qty = ruling.intent.qty if ruling.intent else ZERO
-    price = ticket.limit_price or (situation.mark.price if situation.mark else None)
+    # a limit as it would be sent, on the tick; a refused one as it was typed
+    limit = (ruling.intent.limit_price if ruling.intent else None) or ticket.limit_price
+    price = limit or (situation.mark.price if situation.mark else None)
     notional = qty * price if price is not None else ZERO
     stop, target = _protection(ticket, situation)
     shown = preview_digest(ticket, qty)

@@ -80,6 +80,8 @@ def snapshot(core: Core, *, mono_ms: float, progress: float | None, finished: bo
         progress=progress,
         finished=finished,
         differences=tuple(_difference(found) for found in books.differences.values()),
+        equity_last=books.marked if books.marked_ms else None,
+        equity_last_ms=books.marked_ms or None,
     )  # fmt: skip
 
 

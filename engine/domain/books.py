@@ -72,6 +72,7 @@ class Books:
 
     closed_orders keeps the last few hundred, for late fills; older ones are in the store's tables.
     peak_equity, day_open: the highest equity, and that at the first mark of the UTC day `opened`; no reset moves them.
+    marked, marked_ms: the last equity that was journaled, and when; 0: none was.
     funded: deposits less withdrawals, in account currency; profit is what equity has beyond it. adjusted, funding:
     what approved differences, and funding and interest, came to.
     bases: asset -> the instrument that values it; deposits, adjustments and foreign fees in it change the position of
@@ -106,6 +107,8 @@ class Books:
     peak_equity: Decimal = ZERO
     day_open: Decimal = ZERO
     opened: int = -1
+    marked: Decimal = ZERO
+    marked_ms: int = 0
     funded: Decimal = ZERO
     adjusted: Decimal = ZERO
     funding: Decimal = ZERO
@@ -423,6 +426,7 @@ class Books:
     def _equity(self, ts_ms: int, event: EquityMarked) -> None:
         base = self.baseline
         base.peak, base.day, base.day_start = event.peak, event.day, event.day_start
+        self.marked, self.marked_ms = event.equity, ts_ms
         self._true_figures(event.peak, event.day, event.day_start)
 
     def _reset(self, ts_ms: int, event: BaselineReset) -> None:

@@ -22,6 +22,8 @@ from engine.runtime.compose import Parts, Plan, arm, assemble
 from engine.runtime.reads import StoreReader
 from engine.store.journal import Journal
 
+NO_ENGINE = "no engine is running"
+
 
 @dataclass(slots=True)
 class LocalLink:
@@ -109,7 +111,7 @@ def _plan_of(journal: Journal, *, anyway: bool) -> tuple[Plan, str]:
         policy=policy,
         instruments=tuple(books.instruments.values()),
         agents=fitting,
-        source=Source(kind=kind, name="no engine is running"),
+        source=Source(kind=kind, name=NO_ENGINE),
         interval_ms=min((agent.timeframe_ms for agent in fitting), default=60_000),
     )
     return plan, note

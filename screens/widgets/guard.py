@@ -82,7 +82,7 @@ class GuardedInput(Input):
         bursts: bool = False,
         id: str,
     ) -> None:
-        super().__init__(placeholder=placeholder, max_length=max_length, compact=True, id=id)
+        super().__init__(placeholder=placeholder, max_length=max_length, compact=True, select_on_focus=False, id=id)
         self._guard = guard
         self._strict = strict
         self._bursts = bursts
@@ -92,6 +92,13 @@ class GuardedInput(Input):
             return
         accepted = self._guard.accepts(event.key, event.time, bursts=self._bursts)
         if not accepted and (self._strict or event.key == "enter"):
+            self._ignore(event)
+
+    def begin(self, event: events.Key) -> None:
+        """Take a key that was typed before this field had the focus, judged as if it had."""
+        if self._guard.accepts(event.key, event.time, bursts=self._bursts):
+            self.insert_text_at_cursor(event.character or "")
+        else:
             self._ignore(event)
 
     def _on_paste(self, event: events.Paste) -> None:

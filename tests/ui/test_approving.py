@@ -16,7 +16,7 @@ from screens.approve import ApproveScreen
 from screens.flatten import FlattenScreen
 from screens.overview import OverviewScreen
 from screens.widgets.guard import TypingGuard, event_clock_s
-from tests.ui.fakes import FakeClient, approval, console, keys, screen_text, snapshot, started
+from tests.ui.fakes import FakeClient, approval, console, keys, screen_text, snapshot, started, until
 
 SIZE = (80, 24)
 
@@ -80,6 +80,8 @@ async def test_a_wrong_code_asks_again() -> None:
         await keys(pilot, *"qdxx", "enter")
         assert client.sent == []
         assert "That is not this trade's code" in screen_text(app)
+        await keys(pilot, "q", after_s=20)
+        assert "That is not this trade's code" not in screen_text(app)
 
 
 @pytest.mark.fault("U02", "U04")
@@ -137,8 +139,56 @@ async def test_reject_sends_the_reason() -> None:
         screen = await opened(pilot, at_code=False)
         screen.query_one("#note", Input).value = "too late in the day"
         await keys(pilot, "enter")
-        await pilot.pause()
+        assert "Enter again rejects it with this reason" in " ".join(screen_text(app).split())
+        assert client.sent == []
+        await pilot.pause(0.25)  # the button shows its first press for so long
+        await keys(pilot, "enter", after_s=20)
+        await until(pilot, lambda: bool(client.sent))
     assert client.sent == [Reject(approval_id="ap-1", note="too late in the day")]
+
+
+@pytest.mark.fault("U02")
+async def test_one_enter_or_two_in_a_breath_reject_nothing() -> None:
+    client = FakeClient()
+    app, _host = console(client)
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, at_code=False)
+        await pilot.pause(0.6)
+        await keys(pilot, "enter", "enter", after_s=0.0, gap_s=0.2)
+        assert client.sent == []
+
+
+async def test_the_code_typed_on_reject_is_seen_and_approves() -> None:
+    client = FakeClient()
+    app, _host = console(client)
+    async with app.run_test(size=SIZE) as pilot:
+        screen = await opened(pilot, at_code=False)
+        await keys(pilot, "q")
+        assert screen.query_one("#code", Input).value == "q"
+        await keys(pilot, *"dxf", "enter", after_s=20)
+        await pilot.pause()
+    assert client.sent == [Approve(approval_id="ap-1", code="QDXF")]
+
+
+@pytest.mark.fault("U02", "U04")
+@pytest.mark.parametrize("gap_s", [0.0, 0.005])
+async def test_a_burst_typed_on_reject_approves_and_rejects_nothing(gap_s: float) -> None:
+    client = FakeClient()
+    app, _host = console(client)
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, at_code=False)
+        await keys(pilot, *"QDXF", "enter", "enter", gap_s=gap_s)
+        assert client.sent == []
+
+
+async def test_letters_in_flight_as_the_card_opens_begin_no_code() -> None:
+    client = FakeClient()
+    app, _host = console(client)
+    async with app.run_test(size=SIZE) as pilot:
+        screen = await opened(pilot, at_code=False)
+        await keys(pilot, "q", after_s=0.0)
+        assert screen.query_one("#code", Input).value == ""
+        assert "do not count" in screen_text(app)
 
 
 @pytest.mark.fault("U05")
@@ -188,6 +238,24 @@ async def test_the_engines_refusal_stays_on_the_card() -> None:
         await keys(pilot, *"QDXF", "enter")
         await pilot.pause()
         assert refusal in screen_text(app)
+
+
+async def test_an_answer_that_came_too_late_leaves_the_engines_own_reason_on_the_card() -> None:
+    client = FakeClient()
+    refusal = "Approved too late: paper:ETH/USDT moved 2.1% from 3330.1 to 3401.7, more than the 1% allowed."
+    client.replies[Approve] = Reply(ok=False, text=refusal)
+    app, _host = console(client)
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot)
+        await keys(pilot, *"QDX")
+        client.now = replace(client.now, approvals=())  # answering took it out of the queue
+        await keys(pilot, "F", "enter", after_s=20)
+        await app._pull()
+        await pilot.pause()
+        text = " ".join(screen_text(app).replace("│", " ").split())
+        assert refusal in text
+        assert "answered elsewhere" not in text
+        assert "expires in" not in text
 
 
 @pytest.mark.fault("U12")

@@ -146,7 +146,7 @@ async def test_a_pasted_word_flattens_nothing_and_the_card_says_so() -> None:
         await keys(pilot, *"FLATTEN", "enter", after_s=10.02, gap_s=0.005)
         assert client.sent == []
         assert word.value == ""
-        assert "it was pasted" in screen_text(app)
+        assert "what was pasted" in screen_text(app)
 
 
 @pytest.mark.fault("U02")

@@ -12,19 +12,22 @@ from textual.widgets import Button, Input
 from engine.api import (
     AgentControl,
     AgentStatus,
+    CheckCode,
     EventBatch,
     OrderType,
     PreviewTicket,
     Query,
     Reply,
     Resume,
+    RiskCheck,
     Side,
     SubmitTicket,
     Ticket,
     TradingState,
+    Verdict,
 )
 from screens.rows import plain_text
-from screens.ticket import TicketScreen
+from screens.ticket import ChecksPane, TicketScreen
 from screens.widgets.lines import Lines
 from screens.widgets.stream import StreamPane
 from tests.ui.fakes import (
@@ -307,28 +310,111 @@ async def test_a_refused_preview_cannot_be_sent() -> None:
         assert "REFUSED" in screen_text(app)
 
 
-@pytest.mark.parametrize(
-    ("fields", "said"),
-    [
-        ({}, "Quantity is empty"),
-        ({"qty": "lots"}, "is not a number"),
-        ({"qty": "NaN"}, "is not a number"),
-        ({"qty": "-1"}, "must be above 0"),
-        ({"qty": "1", "stop": "2"}, "can be read as 2%"),
-        ({"qty": "1", "limit": "64000"}, "MARKET order has no limit price"),
-    ],
-)
-async def test_wrong_input_is_one_sentence_and_nothing_is_lost(fields: dict[str, str], said: str) -> None:
+WRONG: list[tuple[dict[str, str], str]] = [
+    ({}, "Quantity is empty"),
+    ({"qty": "lots"}, "is not a number"),
+    ({"qty": "NaN"}, "is not a number"),
+    ({"qty": "-1"}, "must be above 0"),
+    ({"qty": "1,5"}, "1,5 is not a number; write it like 0.25; a comma only parts thousands"),
+    ({"qty": "1.000,5"}, "is not a number"),
+    ({"qty": "10_0"}, "10_0 is not a number"),
+    ({"qty": "1e3"}, "is not a number"),
+    ({"qty": "12345678901234567890123456"}, "12345678901234567890123456 is too long"),
+    ({"qty": "1", "stop": "2"}, "can be read as 2%"),
+    ({"qty": "1", "stop": ""}, "Stop is empty; write a stop such as 2%, or off."),
+    ({"qty": "1", "stop": "310"}, "a stop is a share of the entry"),
+    ({"qty": "1", "stop": "62800.5"}, "62800.5 looks like a price"),
+    ({"qty": "1", "stop": "-2%"}, "Stop -2% is negative"),
+    ({"qty": "1", "stop": "1,5%"}, "is not a share"),
+    ({"qty": "1", "stop": "0%"}, "above 0"),
+    ({"qty": "1", "stop": "99.1%"}, "above 99%"),
+    ({"qty": "1", "target": "1001%"}, "above 1000%"),
+    ({"qty": "1", "limit": "64000"}, "MARKET order has no limit price"),
+]
+
+
+async def test_wrong_input_is_one_sentence_and_nothing_is_lost() -> None:
     client = FakeClient()
     app, _host = console(client)
     async with app.run_test(size=(120, 40)) as pilot:
-        screen = await on_ticket(pilot, **fields)
+        screen = await on_ticket(pilot)
+        right = {name: screen.query_one(f"#{name}", Input).value for name in ("qty", "limit", "stop", "target")}
+        for tries, (fields, said) in enumerate(WRONG, 1):
+            for name, value in (right | fields).items():
+                screen.query_one(f"#{name}", Input).value = value
+            await press_in(pilot, "target", "enter", after_s=30.0 * tries)
+            assert said in " ".join(" ".join(plain_text(row) for each in screen.query(".said").results(Lines)
+                                             for row in each.rows).split()), fields  # fmt: skip
+            assert client.sent == []
+            for name, value in fields.items():
+                assert screen.query_one(f"#{name}", Input).value == value
+
+
+async def test_every_field_that_cannot_be_read_is_named_at_once() -> None:
+    client = FakeClient()
+    app, _host = console(client)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await on_ticket(pilot, qty="lots", stop="", target="-5%")
         await press_in(pilot, "target", "enter")
-        shown = [" ".join(plain_text(row) for row in each.rows) for each in screen.query(".said").results(Lines)]
-        assert any(said in each for each in shown)
+        assert "Cannot be read: Quantity, Stop, Target" in screen_text(app)
         assert client.sent == []
-        for name, value in fields.items():
-            assert screen.query_one(f"#{name}", Input).value == value
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"qty": "1,000.5"}, ("1000.5", "0.02", None)),
+        ({"qty": ".5", "stop": "off", "target": "off"}, ("0.5", None, None)),
+        ({"qty": "1,234,567", "stop": "150bps", "target": "1000%"}, ("1234567", "0.015", "10")),
+    ],
+)
+async def test_a_ticket_is_what_was_typed(fields: dict[str, str], expected: tuple[str, str | None, str | None]) -> None:
+    client = FakeClient()
+    app, _host = console(client)
+    async with app.run_test(size=SIZE) as pilot:
+        await on_ticket(pilot, **fields)
+        await press_in(pilot, "qty", "enter")
+        (sent,) = client.sent
+        assert isinstance(sent, PreviewTicket)
+        amounts = (sent.ticket.qty, sent.ticket.stop_frac, sent.ticket.target_frac)
+        assert amounts == tuple(None if each is None else Decimal(each) for each in expected)
+
+
+async def test_a_ticket_without_a_stop_says_so_in_its_preview() -> None:
+    client = FakeClient()
+    app, _host = console(client)
+    async with app.run_test(size=SIZE) as pilot:
+        await on_ticket(pilot, qty="0.2", stop="OFF")
+        await press_in(pilot, "qty", "enter")
+        await until(pilot, lambda: "NO STOP will guard this" in screen_text(app))
+
+
+async def test_a_limit_between_two_ticks_is_said_to_be_rounded() -> None:
+    client = FakeClient()
+    client.replies[PreviewTicket] = Reply(ok=True, text="", data=preview(price=Decimal("306.12")))
+    app, _host = console(client)
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await on_ticket(pilot, qty="0.2")
+        screen.query_one("#type").focus()
+        await pilot.pause()
+        await pilot.press("right")
+        screen.query_one("#limit", Input).value = "306.12345"
+        await press_in(pilot, "qty", "enter")
+        await until(pilot, lambda: "306.12345 is between two price ticks; 306.12" in screen_text(app))
+
+
+async def test_the_check_that_refuses_is_shown_whole() -> None:
+    client = FakeClient()
+    check = RiskCheck(CheckCode.SIZE_CAP, Verdict.REFUSE, "asked 100000", "32.6 units at the largest notional of 10000")
+    refused = preview(refused=True, qty=Decimal(0), checks=(check,))
+    client.replies[PreviewTicket] = Reply(ok=True, text="", data=refused)
+    app, _host = console(client)
+    async with app.run_test(size=SIZE) as pilot:
+        screen = await on_ticket(pilot, qty="100,000")
+        await press_in(pilot, "qty", "enter")
+        await until(pilot, lambda: "REFUSE" in screen_text(app))
+        shown = " ".join(plain_text(row).strip() for row in screen.query_one(ChecksPane).rows)
+        assert "asked 100000, limit 32.6 units at the largest notional of 10000" in shown
 
 
 async def test_the_other_instrument_is_chosen_with_the_arrows() -> None:

@@ -1,0 +1,111 @@
+"""What a person typed as a number or a share, read so that no sign of it is ever passed over (R8, R21)."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+from engine.api import AmountError, amount, frac, percent, plain
+from screens.format import safe
+
+OFF = "off"
+SHOWN_MAX = 40
+STOP_MAX = Decimal("0.99")
+TARGET_MAX = Decimal(10)
+PRICE_FROM = Decimal(100)
+NEAR_PRICE = Decimal(2)
+_NUMBER = re.compile(r"[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?|[0-9]+\.?[0-9]*|\.[0-9]+")
+
+
+class FieldError(ValueError):
+    """One field cannot be read; the sentence goes beside it."""
+
+    def __init__(self, name: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.name = name
+
+
+def read_number(text: str) -> Decimal:
+    """Read digits with a point, and commas only where they part clean groups of thousands. Raises AmountError.
+
+    >>> read_number("1,000.5"), read_number("0.25")
+    (Decimal('1000.5'), Decimal('0.25'))
+    >>> read_number("1,5")
+    Traceback (most recent call last):
+    engine.domain.money.AmountError: 1,5 is not a number
+    """
+    if not _NUMBER.fullmatch(text):
+        raise AmountError(f"{text} is not a number")
+    return amount(text.replace(",", ""))
+
+
+def positive(name: str, label: str, text: str) -> Decimal:
+    """Read a quantity or a price above 0. Raises FieldError."""
+    shown = safe(text, SHOWN_MAX)
+    if not text:
+        raise FieldError(name, f"{label} is empty; write a number above 0.")
+    if text.startswith(("-", "−")):
+        raise FieldError(name, f"{label} {shown} must be above 0; the side says which way.")
+    if not _NUMBER.fullmatch(text):
+        comma = "; a comma only parts thousands, as in 1,000.5" if "," in text else ""
+        raise FieldError(name, f"{label} {shown} is not a number; write it like 0.25{comma}.")
+    try:
+        value = read_number(text)
+    except AmountError:
+        raise FieldError(name, f"{label} {shown} is too long; write at most 18 digits on either side.") from None
+    if not value > 0:
+        raise FieldError(name, f"{label} must be above 0; the side says which way.")
+    return value
+
+
+def stop_share(text: str, price: Decimal | None) -> Decimal | None:
+    """Read a stop; None: off, which has to be written. price: of the entry, None: unknown. Raises FieldError."""
+    if not text:
+        raise FieldError("stop", "Stop is empty; write a stop such as 2%, or off.")
+    return _share("stop", "Stop", "2%", text, STOP_MAX, price)
+
+
+def target_share(text: str, price: Decimal | None) -> Decimal | None:
+    """Read a target; None: off, which may be left empty as well. price: as for a stop. Raises FieldError."""
+    return _share("target", "Target", "5%", text or OFF, TARGET_MAX, price)
+
+
+def _share(name: str, label: str, such: str, text: str, most: Decimal, price: Decimal | None) -> Decimal | None:
+    if text.casefold() == OFF:
+        return None
+    shown = safe(text, SHOWN_MAX)
+    number, unit = _split(text)
+    if number.startswith(("-", "−")):
+        raise FieldError(name, f"{label} {shown} is negative; write a share above 0 such as {such}, or off.")
+    try:
+        value = read_number(number)
+    except AmountError:
+        raise FieldError(name, f"{label} {shown} is not a share; write one such as {such}, or off.") from None
+    if not unit and _is_price(value, price):
+        told = f"{label} {shown} looks like a price; a {name} is a share of the entry such as {such}, or off."
+        raise FieldError(name, told)
+    return _bounded(name, f"{label} {shown}", such, f"{plain(value)}{unit}", most)
+
+
+def _bounded(name: str, told: str, such: str, written: str, most: Decimal) -> Decimal:
+    try:
+        share = frac(written, name=told.split(" ", 1)[0])
+    except AmountError as error:
+        raise FieldError(name, str(error)) from None
+    if not share > 0:
+        raise FieldError(name, f"{told} must be above 0; write {such}, or off.")
+    if share > most:
+        raise FieldError(name, f"{told} is above {percent(most)}; write less, such as {such}.")
+    return share
+
+
+def _split(text: str) -> tuple[str, str]:
+    for unit in ("%", "bps"):
+        if text.casefold().endswith(unit):
+            return text[: -len(unit)].strip(), unit
+    return text, ""
+
+
+def _is_price(value: Decimal, price: Decimal | None) -> bool:
+    near = price is not None and price / NEAR_PRICE <= value <= price * NEAR_PRICE
+    return value >= PRICE_FROM or (near and value >= 1)

@@ -1,0 +1,62 @@
+"""How a field's name and value read to a person: units instead of suffixes, words instead of codes."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+_ANSWERED_BY = {"LIVE": "model", "FALLBACK": "fallback"}
+_UNITS = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s"))
+
+
+def label_of(name: object) -> str:
+    """Return a field's name without underscores, and without the unit that worded() writes behind the value.
+
+    >>> label_of("expires_in_ms"), label_of("observed_frac")
+    ('expires in', 'observed')
+    """
+    return str(name).removesuffix("_ms").removesuffix("_frac").replace("_", " ")
+
+
+def worded(name: object, value: Any) -> Any:
+    """Return a field's value as a person reads it; one that needs no words comes back as it is.
+
+    >>> worded("answered_by", "LIVE"), worded("interval_ms", 90_000), worded("limit_frac", "0.05")
+    ('model', '1 min 30 s', '5 %')
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    text = str(name)
+    if text == "answered_by":
+        return _ANSWERED_BY.get(str(value), value)
+    if text.endswith("_ms") and isinstance(value, int | float):
+        return duration(value)
+    if text.endswith("_frac"):
+        return _percent(value)
+    return value
+
+
+def duration(length_ms: float) -> str:
+    """Write a duration in its two largest units.
+
+    >>> duration(299_000), duration(3_600_000), duration(1_500), duration(0)
+    ('4 min 59 s', '1 h', '1.5 s', '0 s')
+    """
+    if 0 < abs(length_ms) < 1_000:
+        return f"{length_ms:g} ms"
+    if abs(length_ms) < 10_000:
+        return f"{round(length_ms / 1000, 1):g} s"
+    rest, parts = round(length_ms / 1000) * 1000, []
+    for unit_ms, unit in _UNITS:
+        count, rest = divmod(rest, unit_ms)
+        if count:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2])
+
+
+def _percent(value: Any) -> Any:
+    try:
+        share = Decimal(str(value)) * 100
+    except InvalidOperation:
+        return value
+    return f"{share.quantize(Decimal('0.01')).normalize():f} %" if share.is_finite() else value
