@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
+import random
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -121,6 +124,19 @@ class Rig:
         life = self.start(at=at, **told)
         assert life.ended() == KILLED, f"{at} was not reached: {life.said[-3000:]}"
         self.check_corpse()
+
+    def die_at_random(self, rng: random.Random, points: int = 2_500) -> str:
+        """Live a life that is killed at a random point of its work, or at a random moment; return which."""
+        if rng.random() < 0.6:
+            at = f"*@{int(math.exp(rng.uniform(0, math.log(points))))}"
+            self.die(at, do=f"cancel-all@{rng.randint(1, 40)}" if rng.random() < 0.3 else "")
+            return at
+        life, wait_s = self.start(), rng.uniform(0, 0.6)
+        time.sleep(wait_s)
+        life.signal(signal.SIGKILL)
+        assert life.ended() == KILLED, life.said[-3000:]
+        self.check_corpse()
+        return f"{wait_s:.3f} s"
 
     def copy(self, name: str) -> Rig:
         """Return the same store, with all that led to it, in another place."""

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
+import signal
+import subprocess
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.flow.kill_kit import Nursery, Rig
+from engine.errors import QuarterdeckError
+from engine.runtime import verify
+from tests.flow.kill_kit import KILLED, Nursery, Rig
+from tests.flow.pty_kit import eventually, is_free, shell
 
+SEED = 20_261_120
+KILLS = 20
 MEMORY = Path("/dev/shm")
 """A kill is no power cut: what a store in memory keeps of it, a disk keeps as well. Random kills use the disk."""
 RECOVERY = ("lock after", "start commit", "sizes after", "late fill commit", "late fill after", "settle before",
@@ -61,7 +71,8 @@ def status_of(rig: Rig, order_id: str) -> str:
 @pytest.mark.parametrize("at", ["lock before", "lock after", "tables before", "file after", "tables after",
     "genesis before", "genesis commit", "genesis anchor before", "genesis after",
     "paper before", "paper after", "start before", "deposit before",
-    "deposit venue commit", "deposit after", "start commit", "start after", "reconcile after", "take up after"])  # fmt: skip
+    "deposit venue commit", "deposit after", "start commit", "start after", "reconcile after",
+    "take up after"])  # fmt: skip
 def test_a_store_whose_making_was_cut_off_is_made_by_the_next_start(rig: Rig, at: str) -> None:
     rig.die(f"{at}@1")
     goes_on(rig)
@@ -194,3 +205,163 @@ def test_killed_again_anywhere_in_the_recovery_the_end_is_the_same(rig: Rig, at:
         assert twice.summary() == wanted, point
     assert len(struck) >= 6
     goes_on(once)
+
+
+# -- killed at random ------------------------------------------------------------------------------------------------
+
+
+def test_after_twenty_kills_at_random_every_invariant_holds(
+    nursery: Nursery, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng, struck, began = random.Random(SEED), [], time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="qd-") as folder:
+        rig = Rig(nursery, Path(folder) / "a")
+        for kill in range(1, KILLS + 1):
+            struck.append(rig.die_at_random(rng))
+            if kill % 5 == 0:
+                rig.live(bars=20)
+                rig.check_settled()
+        goes_on(rig)
+        said = shell(rig.desk.home, "verify", "--store", rig.store)
+        assert "Proven" in said.stdout
+    with capsys.disabled():
+        print(f"\n{KILLS} kills, seed {SEED}, {time.monotonic() - began:.1f} s: {', '.join(struck)}")  # noqa: T201
+
+
+# -- other signals ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.fault("P14")
+def test_told_to_terminate_in_the_middle_of_its_work_it_leaves_a_settled_store(rig: Rig) -> None:
+    rng = random.Random(SEED)
+    for _life in range(5):
+        life = rig.start()
+        time.sleep(rng.uniform(0, 0.4))
+        life.signal(signal.SIGTERM)
+        assert life.ended() == 0, life.said
+        assert is_free(rig.store)
+        if rig.store.joinpath("store.db").exists():
+            rig.check_settled()
+    goes_on(rig)
+
+
+def test_stopped_and_continued_it_goes_on_where_it_stood(rig: Rig) -> None:
+    life = rig.start(speed=6000)
+    answers(rig, lambda status: status["seq"] > 300)
+    for _stop in range(3):
+        life.signal(signal.SIGSTOP)
+        stands = rows(rig)
+        time.sleep(0.3)
+        assert rows(rig) == stands
+        life.signal(signal.SIGCONT)
+        answers(rig, lambda status, stands=stands: status["seq"] > stands)
+    life.signal(signal.SIGTERM)
+    assert life.ended() == 0
+    rig.check_settled()
+    goes_on(rig)
+
+
+def rows(rig: Rig) -> int:
+    """Return how many rows the journal has, whoever is writing to it."""
+    return rig._journal("SELECT max(seq) FROM journal")[0][0]
+
+
+def answers(rig: Rig, wanted: Callable[[dict], object]) -> dict:
+    """Ask a running engine for its status until it is as wanted."""
+
+    def look() -> dict:
+        with contextlib.suppress(QuarterdeckError, OSError):
+            status = rig.desk.ask("status")
+            return status if wanted(status) else {}
+        return {}
+
+    return eventually(look, "the status that is wanted", 60)
+
+
+@pytest.mark.fault("P18")
+def test_of_two_engines_the_second_ends_with_exit_code_3_and_takes_over_when_the_first_is_killed(rig: Rig) -> None:
+    first = rig.start(speed=6000)
+    answers(rig, lambda status: status["seq"] > 100)
+    second = rig.start()
+    assert second.ended() == 3
+    assert f"pid {first.pid} " in second.said
+    first.signal(signal.SIGKILL)
+    assert first.ended() == KILLED
+    rig.check_corpse()
+    goes_on(rig)
+
+
+# -- disks -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small(nursery: Nursery) -> Iterator[Rig]:
+    """Make a store on a file system of its own, 16 MiB."""
+    with tempfile.TemporaryDirectory(prefix="qd-") as folder:
+        rig = Rig(nursery, Path(folder) / "a")
+        rig.store.mkdir(mode=0o700)
+        if mount("-t", "tmpfs", "-o", "size=16m,mode=700", "none", rig.store):
+            pytest.skip("no file system can be mounted here, which takes root")
+        try:
+            yield rig
+        finally:
+            subprocess.run(["umount", "-l", rig.store], check=True)
+
+
+def mount(*words: object) -> int:
+    """Mount something; return 0 when that worked."""
+    try:
+        return subprocess.run(["mount", *map(str, words)], capture_output=True, check=False).returncode
+    except FileNotFoundError:
+        return 127
+
+
+@pytest.mark.fault("P23", "P24")
+def test_on_a_full_disk_it_halts_sends_nothing_and_writes_the_halt_once_there_is_room(small: Rig) -> None:
+    life = small.start(speed=6000)
+    answers(small, lambda status: status["seq"] > 300)
+    ballast, changes = small.store / "ballast", halts_on_disk(small)
+    with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while file.write(b"0" * 4096):
+            pass
+    answers(small, lambda status: status["state"] == "HALTED")
+    creates = small.created()
+    ballast.unlink()
+    eventually(lambda: halts_on_disk(small) > changes, "the halt is written")
+    life.signal(signal.SIGTERM)
+    assert life.ended() == 0, life.said
+    small.check_corpse()
+    small.live(bars=60)
+    small.check_settled()
+    assert (small.state(), small.created()) == ("HALTED", creates)
+
+
+def halts_on_disk(rig: Rig) -> int:
+    """Return how many changes of the trading state are in the journal, whoever is writing to it."""
+    return rig._journal("SELECT count(*) FROM journal WHERE kind = 40")[0][0]
+
+
+def test_on_a_read_only_disk_it_does_not_start_and_the_store_can_be_proven(small: Rig) -> None:
+    small.live(bars=60)
+    assert mount("-o", "remount,ro", small.store) == 0
+    creates = small.created()
+    life = small.start()
+    assert life.ended() == 1
+    assert str(small.store) in life.said
+    assert "Traceback" not in life.said
+    assert verify(small.store).first_breach is None
+    assert small.created() == creates
+    assert mount("-o", "remount,rw", small.store) == 0
+    goes_on(small)
+
+
+def test_when_writing_fails_for_another_reason_it_halts_and_the_next_start_finds_a_sound_store(rig: Rig) -> None:
+    life = rig.start(speed=6000, fsize=600_000)
+    answers(rig, lambda status: status["state"] == "HALTED")
+    creates = rig.created()
+    life.signal(signal.SIGTERM)
+    assert life.ended() in (0, 1), life.said
+    assert rig.created() == creates
+    rig.check_corpse()
+    rig.live(bars=0)
+    rig.check_settled()

@@ -45,6 +45,7 @@ async def test_resume_rebases_the_kill_switch_and_leaves_the_days_figure_and_the
     before = views.snapshot(world.core, mono_ms=0, progress=None, finished=False)
     reply = await world.handlers.handle(api.Resume(reason="looked at it"))
     after = views.snapshot(world.core, mono_ms=0, progress=None, finished=False)
+    assert before.day_pnl is not None
     assert before.day_pnl < 0
     assert before.equity_peak == 100_450
     assert (after.day_pnl, after.day_start, after.equity_peak) == (before.day_pnl, before.day_start, before.equity_peak)
@@ -132,7 +133,9 @@ async def test_flatten_works_while_halted_and_certifies_only_what_the_venue_show
     await world.bar("50000", volume="4")
     assert (world.position(), world.books.last_certificate) == (Decimal("0.6"), None)
     await world.bar("50000", volume="100")
-    assert world.books.last_certificate.flat
+    certificate = world.books.last_certificate
+    assert certificate is not None
+    assert certificate.flat
     assert world.position() == 0
 
 

@@ -38,7 +38,8 @@ class Checker:
         self.asked: Counter[str] = Counter()
         self._seen: dict[str, OrderStatus] = {}
 
-    def _hold(self, code: str, holds: bool, text: str) -> None:
+    def hold(self, code: str, holds: bool, text: str) -> None:
+        """Count that an invariant was looked at; Violation when it does not hold."""
         self.asked[code] += 1
         if not holds:
             raise Violation(code, text)
@@ -49,35 +50,35 @@ class Checker:
         """Look at a create call as it is made; everything it needs must be on disk already."""
         order_id = request.client_order_id
         self.created[order_id] += 1
-        self._hold("O4", self.created[order_id] == 1, f"order {order_id} is created a second time")
+        self.hold("O4", self.created[order_id] == 1, f"order {order_id} is created a second time")
         intent = self.shadow.intents.get(order_id)
         if intent is None:
             raise Violation("O2", f"order {order_id} leaves before its row is on disk")
         legs = request.bracket and (request.bracket.stop_order_id, request.bracket.target_order_id)
-        self._hold("O2", all(leg in self.shadow.intents for leg in legs or () if leg), "protection is not on disk")
+        self.hold("O2", all(leg in self.shadow.intents for leg in legs or () if leg), "protection is not on disk")
         same = (intent.instrument, intent.side, intent.order_type, intent.qty, intent.limit_price)
         sent = (request.instrument, request.side, request.order_type, request.qty, request.limit_price)
-        self._hold("O3", same == sent, f"order {order_id} is sent as {sent}, written as {same}")
+        self.hold("O3", same == sent, f"order {order_id} is sent as {sent}, written as {same}")
         if request.side is Side.BUY or not request.reduce_only:
-            self._hold("S1", not rig.halted and self.shadow.state is not TradingState.HALTED,
+            self.hold("S1", not rig.halted and self.shadow.state is not TradingState.HALTED,
                        f"order {order_id} adds exposure while trading is HALTED")  # fmt: skip
-            self._hold("S1", rig.armed, f"order {order_id} leaves before the start has reconciled")
+            self.hold("S1", rig.armed, f"order {order_id} leaves before the start has reconciled")
             self._affordable(request)
         elif intent.role is OrderRole.FLATTEN:
             told, base = rig.gateway.told_balances, self.venue.instruments[request.instrument].base
             held = told.get(base, ZERO)
-            self._hold("S3", request.qty <= held, f"flatten sells {request.qty} of {held}")
+            self.hold("S3", request.qty <= held, f"flatten sells {request.qty} of {held}")
             told[base] = held - request.qty
         else:
             held = self.shadow.positions.get((intent.agent, request.instrument), ZERO)
-            self._hold("O8", request.qty <= held, f"{intent.agent} sells {request.qty} of {held}")
+            self.hold("O8", request.qty <= held, f"{intent.agent} sells {request.qty} of {held}")
 
     def on_cancel(self, rig: Rig, order_id: str) -> None:
         """Look at a cancel call as it is made; it needs no write only where none is possible (R19)."""
         order = rig.books.order(order_id)
         said = order is not None and (order.status in (S.CANCEL_PENDING, S.UNKNOWN) or order.status.is_terminal)
         wanted = order_id in rig.router.wanted_gone  # was UNKNOWN when asked, and came to light since
-        self._hold("P12", said or wanted or rig.journal.broken is not None, f"a cancel of {order_id} leaves unwritten")
+        self.hold("P12", said or wanted or rig.journal.broken is not None, f"a cancel of {order_id} leaves unwritten")
 
     def _affordable(self, request: OrderRequest) -> None:
         reserved = sum((self._reserved(i) for i in self.shadow.intents if i != request.client_order_id), ZERO)
@@ -85,7 +86,7 @@ class Checker:
             request.instrument, request.qty, request.limit_price or self.venue.prices[request.instrument]
         )
         cash = self.shadow.balances.get("USDT", ZERO)
-        self._hold(
+        self.hold(
             "O7", reserved + needed <= cash * TOLERANCE, f"{needed} is spent of {cash}, {reserved} of it reserved"
         )
 
@@ -110,31 +111,31 @@ class Checker:
         self._orders(books)
         if self.shadow.overfilled:
             halted = self.shadow.state is TradingState.HALTED or rig.journal.broken is not None
-            self._hold("L5", halted, f"order {self.shadow.overfilled} filled beyond its quantity, no halt")
+            self.hold("L5", halted, f"order {self.shadow.overfilled} filled beyond its quantity, no halt")
             self.shadow.overfilled = ""
 
     def at_start(self, rig: Rig) -> None:
         """Look at a life that just began: what was acknowledged is there, and a halt still holds."""
-        self._hold("L6", rig.journal.seq == self.shadow.seq, f"{self.shadow.seq} rows before, {rig.journal.seq} after")
+        self.hold("L6", rig.journal.seq == self.shadow.seq, f"{self.shadow.seq} rows before, {rig.journal.seq} after")
         if self.shadow.halt_said or self.shadow.state is TradingState.HALTED:
-            self._hold("S1", rig.halted, "a halt did not survive the restart")
+            self.hold("S1", rig.halted, "a halt did not survive the restart")
 
     def _sums(self, books: Books) -> None:
         for asset in {*books.balances, *self.shadow.balances}:
             ours, sums = books.balances.get(asset, ZERO), self.shadow.balances.get(asset, ZERO)
-            self._hold("L1", ours == sums, f"{asset}: books say {ours}, the rows add up to {sums}")
+            self.hold("L1", ours == sums, f"{asset}: books say {ours}, the rows add up to {sums}")
         for where in {*books.positions, *self.shadow.positions}:
             ours, sums = books.position(*where).qty, self.shadow.positions.get(where, ZERO)
-            self._hold("L2", ours == sums, f"{where}: books say {ours}, the rows add up to {sums}")
+            self.hold("L2", ours == sums, f"{where}: books say {ours}, the rows add up to {sums}")
 
     def _truths(self, books: Books) -> None:
         """Every booked fill happened, as booked; every order of ours at the venue has its intent."""
         happened = {(t.fill.instrument, t.fill.trade_id): t.fill for t in self.venue.trades}
         for key, event in self.shadow.fills.items():
-            self._hold("L4", happened.get(key) == event.fill, f"trade {key} is not what happened")
+            self.hold("L4", happened.get(key) == event.fill, f"trade {key} is not what happened")
         for order_id in self.venue.orders:
             if order_id.startswith(STORE_ID):
-                self._hold("O1", order_id in self.shadow.intents, f"order {order_id} has no intent")
+                self.hold("O1", order_id in self.shadow.intents, f"order {order_id} has no intent")
 
     def _orders(self, books: Books) -> None:
         for order in books.all_orders():
@@ -142,7 +143,7 @@ class Checker:
             if before is not None and before.is_terminal and before is not order.status:
                 late = self._is_beyond(order_id) and order.status.is_working
                 went = f"order {order_id} went {before} -> {order.status}"
-                self._hold("O5", late or order.status in MAY_FOLLOW[before], went)
+                self.hold("O5", late or order.status in MAY_FOLLOW[before], went)
             if order.status is not before:
                 self._moved(order_id, order.status)
             self._seen[order_id] = order.status
@@ -151,17 +152,17 @@ class Checker:
         """What we say of an order must be true: nothing is given up that may still fill, nothing made up."""
         truth = self.venue.orders.get(order_id)
         if status in (S.OPEN, S.PARTIALLY_FILLED):
-            self._hold("O6", truth is not None, f"order {order_id} is {status}, and the venue never had it")
+            self.hold("O6", truth is not None, f"order {order_id} is {status}, and the venue never had it")
         if not status.is_terminal or self._is_beyond(order_id):
             return  # a venue that breaks its own promise cannot be seen through; what comes late must be taken in (E04)
         on_way = any(request.client_order_id == order_id for _at, request in self.venue.on_way)
         if truth is None:
             known = status in (S.NOT_SENT, S.REJECTED, S.CANCELED) and not on_way
-            self._hold(
+            self.hold(
                 "O6", known, f"order {order_id} is {status}, and the venue {'will get' if on_way else 'never had'} it"
             )
         else:
-            self._hold("O6", truth.status.is_terminal, f"order {order_id} is {status}, the venue has it {truth.status}")
+            self.hold("O6", truth.status.is_terminal, f"order {order_id} is {status}, the venue has it {truth.status}")
 
     def _is_beyond(self, order_id: str) -> bool:
         """Tell whether the venue broke its promise about an order, or about the entry that it protects."""
@@ -175,18 +176,18 @@ class Checker:
         books = rig.books
         for order in books.orders.values():
             settled = order.status in (S.OPEN, S.PARTIALLY_FILLED) or self._is_waiting(order.client_order_id)
-            self._hold("O6", settled, f"order {order.client_order_id} is still {order.status}")
+            self.hold("O6", settled, f"order {order.client_order_id} is still {order.status}")
         for order_id, truth in self.venue.orders.items():
             if order_id.startswith(STORE_ID):
                 self._same(books, order_id, truth.status)
         for trade in self.venue.trades:
             key = (trade.fill.instrument, trade.fill.trade_id)
-            self._hold("L4", key in self.shadow.fills, f"trade {key} was never booked")
+            self.hold("L4", key in self.shadow.fills, f"trade {key} was never booked")
         for asset in {*self.venue.balances, *books.balances}:
             ours, moved = books.balances.get(asset, ZERO), self.venue.moved.get(asset, ZERO)
             theirs = self.venue.balances.get(asset, ZERO)
             explained = theirs == ours or (theirs - ours == moved and self.shadow.incidents.total() > 0)
-            self._hold(
+            self.hold(
                 "L8", explained, f"{asset}: the ledger says {ours}, the venue {theirs}, {moved} of it moved by itself"
             )
         self._flat(rig)
@@ -204,7 +205,7 @@ class Checker:
         same = order.status.is_working == truth.is_working
         if truth.is_terminal and self.shadow.filled[order_id] < self.shadow.covers[order_id]:
             same = same and (order.status is truth or S.NOT_SENT in (order.status,))
-        self._hold("O1", same, f"order {order_id} is {order.status} here and {truth} at the venue")
+        self.hold("O1", same, f"order {order_id} is {order.status} here and {truth} at the venue")
 
     def _flat(self, rig: Rig) -> None:
-        self._hold("S3", rig.flattening is None, "a flatten never came to its end")
+        self.hold("S3", rig.flattening is None, "a flatten never came to its end")
