@@ -1,26 +1,18 @@
-"""All that a user interface may see of the engine: values, commands, and one protocol.
-
-Texts that a model, the news or a venue wrote arrive here as plain str and are drawn as Content, never as markup
-(R29). Money is Decimal; times are UTC milliseconds; a field is None when the value is not known.
-"""
+"""What a user interface sees of the engine: values, none of them computed in a screen (R33)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any
 
 from engine.domain.agent import AgentStatus
-from engine.domain.decision import Direction, Disposition, describe_action
 from engine.domain.intent import Autonomy, Mode
 from engine.domain.market import SourceKind
-from engine.domain.money import AmountError, amount, frac, percent, plain
 from engine.domain.order import OrderRole, OrderStatus, OrderType, Side
 from engine.domain.policy import TradingState
-from engine.domain.risk import CheckCode, RiskCheck, Verdict
-
-API_VERSION = 1
+from engine.domain.risk import RiskCheck
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,164 +245,6 @@ class EventBatch:
     gap: bool
 
 
-# Commands: everything a person can make the engine do, from the console and the CLI alike (R33).
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Halt:
-    """Stop all new exposure at once; needs no confirmation."""
-
-    actor: str = "trader"
-    reason: str = "halted by the trader"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resume:
-    """Let trading go on; needs a typed reason (R17)."""
-
-    reason: str
-    actor: str = "trader"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CancelAll:
-    """Cancel every working order that is not protection; include_protection cancels those too."""
-
-    include_protection: bool = False
-    actor: str = "trader"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flatten:
-    """Halt, cancel, close every position, and certify it."""
-
-    actor: str = "trader"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Approve:
-    """Approve one waiting trade by the code its card shows; single use."""
-
-    approval_id: str
-    code: str
-    actor: str = "trader"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reject:
-    """Reject one waiting trade."""
-
-    approval_id: str
-    note: str = ""
-    actor: str = "trader"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resolve:
-    """Say what became of an order in doubt (R10). client_order_id: or how it begins, where only one does.
-
-    assume: not-sent or canceled. Without a reason nothing is done, and the answer says what would be assumed.
-    """
-
-    client_order_id: str
-    assume: str
-    reason: str = ""
-    actor: str = "trader"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unblock:
-    """Let an instrument be entered again that an order which came back to life holds up (E04); needs a reason."""
-
-    instrument: str
-    reason: str = ""
-    actor: str = "trader"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExplainDifference:
-    """Account for a difference with the venue as it is; the ledger does not change. Needs a note."""
-
-    difference_id: str
-    note: str
-    actor: str = "trader"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApproveDifference:
-    """Let the ledger follow the venue in one difference. Needs a note.
-
-    entry: what it was (deposit, withdrawal, dust, funding, interest, airdrop, staking, external, other); "" where an
-    instrument is meant is external. price: of one unit in account currency, None: the last one known.
-    """
-
-    difference_id: str
-    note: str
-    entry: str = ""
-    price: Decimal | None = None
-    actor: str = "trader"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentControl:
-    """Start, pause, resume or stop one agent. action: one of those words."""
-
-    agent: str
-    action: str
-    reason: str = ""
-    actor: str = "trader"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ticket:
-    """A manual trade. qty in base. limit_price for LIMIT; stop_frac and target_frac attach protection (None: none)."""
-
-    instrument: str
-    side: Side
-    order_type: OrderType
-    qty: Decimal
-    limit_price: Decimal | None = None
-    stop_frac: Decimal | None = None
-    target_frac: Decimal | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PreviewTicket:
-    """Ask what the guardrails say to a ticket, sending nothing."""
-
-    ticket: Ticket
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubmitTicket:
-    """Send a ticket through the guardrails; preview_id: from the preview the trader saw (R26)."""
-
-    ticket: Ticket
-    preview_id: str
-    actor: str = "trader"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BackUp:
-    """Make a proven copy of the store. to: the folder it goes into, "" for the store's own backups."""
-
-    to: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
-    """Read from the store: decisions, orders, fills, positions, explain, agents, status... args are texts."""
-
-    name: str
-    args: Mapping[str, str] = field(default_factory=dict)
-
-
-Command = (
-    Halt | Resume | CancelAll | Flatten | Approve | Reject | Resolve | Unblock | ExplainDifference | ApproveDifference
-    | AgentControl | PreviewTicket | SubmitTicket | BackUp | Query
-)  # fmt: skip
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """A command's answer. text: one sentence. data: rows or fields that JSON can carry, Decimals as text."""
@@ -433,34 +267,3 @@ class TicketPreview:
     stop_price: Decimal | None
     target_price: Decimal | None
     checks: tuple[RiskCheck, ...]
-
-
-class EngineClient(Protocol):
-    """The boundary: the same in one process and over a socket."""
-
-    async def snapshot(self) -> Snapshot:
-        """Return the newest snapshot; never waits for the engine's work in hand."""
-        ...
-
-    async def events(self, since: int) -> EventBatch:
-        """Return stream lines after a journal seq."""
-        ...
-
-    async def send(self, command: Command) -> Reply:
-        """Carry a command out and return its answer. PreviewTicket answers with data = TicketPreview."""
-        ...
-
-    def halt_now(self) -> None:
-        """Latch HALTED in memory at once, from any thread; the Halt command then makes it durable."""
-        ...
-
-
-__all__ = [
-    "API_VERSION", "AgentControl", "AgentStatus", "AgentView", "AmountError", "ApprovalView", "Approve",
-    "ApproveDifference", "Autonomy", "BackUp", "BudgetView", "CancelAll", "CertificateView", "CheckCode", "Command",
-    "DifferenceView", "Direction", "Disposition", "EngineClient", "EventBatch", "ExplainDifference", "Flatten",
-    "Halt", "KillGauge", "MarketView", "Mode", "OrderRole", "OrderStatus", "OrderType", "OrderView", "PositionView",
-    "PreviewTicket", "Query", "Reject", "Reply", "Resolve", "Resume", "RiskCheck", "Side", "Snapshot", "SourceKind",
-    "StreamLine", "SubmitTicket", "Ticket", "TicketPreview", "TradingState", "Unblock", "Verdict", "amount",
-    "describe_action", "frac", "percent", "plain",
-]  # fmt: skip

@@ -1,0 +1,91 @@
+"""All that a user interface may see of the engine: values, commands, and one protocol.
+
+Texts that a model, the news or a venue wrote arrive here as plain str and are drawn as Content, never as markup
+(R29). Money is Decimal; times are UTC milliseconds; a field is None when the value is not known.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from engine.api.commands import (
+    AgentControl,
+    Approve,
+    ApproveDifference,
+    BackUp,
+    CancelAll,
+    ExplainDifference,
+    Flatten,
+    Halt,
+    PreviewTicket,
+    Query,
+    Reject,
+    Resolve,
+    Resume,
+    SubmitTicket,
+    Ticket,
+    Unblock,
+)
+from engine.api.views import (
+    AgentView,
+    ApprovalView,
+    BudgetView,
+    CertificateView,
+    DifferenceView,
+    EventBatch,
+    KillGauge,
+    MarketView,
+    OrderView,
+    PositionView,
+    Reply,
+    Snapshot,
+    StreamLine,
+    TicketPreview,
+)
+from engine.domain.agent import AgentStatus
+from engine.domain.decision import Direction, Disposition, describe_action
+from engine.domain.intent import Autonomy, Mode
+from engine.domain.market import SourceKind
+from engine.domain.money import AmountError, amount, frac, percent, plain
+from engine.domain.order import OrderRole, OrderStatus, OrderType, Side
+from engine.domain.policy import TradingState
+from engine.domain.risk import CheckCode, RiskCheck, Verdict
+
+API_VERSION = 1
+
+
+Command = (
+    Halt | Resume | CancelAll | Flatten | Approve | Reject | Resolve | Unblock | ExplainDifference | ApproveDifference
+    | AgentControl | PreviewTicket | SubmitTicket | BackUp | Query
+)  # fmt: skip
+
+
+class EngineClient(Protocol):
+    """The boundary: the same in one process and over a socket."""
+
+    async def snapshot(self) -> Snapshot:
+        """Return the newest snapshot; never waits for the engine's work in hand."""
+        ...
+
+    async def events(self, since: int) -> EventBatch:
+        """Return stream lines after a journal seq."""
+        ...
+
+    async def send(self, command: Command) -> Reply:
+        """Carry a command out and return its answer. PreviewTicket answers with data = TicketPreview."""
+        ...
+
+    def halt_now(self) -> None:
+        """Latch HALTED in memory at once, from any thread; the Halt command then makes it durable."""
+        ...
+
+
+__all__ = [
+    "API_VERSION", "AgentControl", "AgentStatus", "AgentView", "AmountError", "ApprovalView", "Approve",
+    "ApproveDifference", "Autonomy", "BackUp", "BudgetView", "CancelAll", "CertificateView", "CheckCode", "Command",
+    "DifferenceView", "Direction", "Disposition", "EngineClient", "EventBatch", "ExplainDifference", "Flatten",
+    "Halt", "KillGauge", "MarketView", "Mode", "OrderRole", "OrderStatus", "OrderType", "OrderView", "PositionView",
+    "PreviewTicket", "Query", "Reject", "Reply", "Resolve", "Resume", "RiskCheck", "Side", "Snapshot", "SourceKind",
+    "StreamLine", "SubmitTicket", "Ticket", "TicketPreview", "TradingState", "Unblock", "Verdict", "amount",
+    "describe_action", "frac", "percent", "plain",
+]  # fmt: skip

@@ -1,0 +1,158 @@
+"""What a user interface may ask of the engine; everything here the command line can ask as well."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from engine.domain.order import OrderType, Side
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Halt:
+    """Stop all new exposure at once; needs no confirmation."""
+
+    actor: str = "trader"
+    reason: str = "halted by the trader"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resume:
+    """Let trading go on; needs a typed reason (R17)."""
+
+    reason: str
+    actor: str = "trader"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelAll:
+    """Cancel every working order that is not protection; include_protection cancels those too."""
+
+    include_protection: bool = False
+    actor: str = "trader"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flatten:
+    """Halt, cancel, close every position, and certify it."""
+
+    actor: str = "trader"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approve:
+    """Approve one waiting trade by the code its card shows; single use."""
+
+    approval_id: str
+    code: str
+    actor: str = "trader"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reject:
+    """Reject one waiting trade."""
+
+    approval_id: str
+    note: str = ""
+    actor: str = "trader"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolve:
+    """Say what became of an order in doubt (R10). client_order_id: or how it begins, where only one does.
+
+    assume: not-sent or canceled. Without a reason nothing is done, and the answer says what would be assumed.
+    """
+
+    client_order_id: str
+    assume: str
+    reason: str = ""
+    actor: str = "trader"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unblock:
+    """Let an instrument be entered again that an order which came back to life holds up (E04); needs a reason."""
+
+    instrument: str
+    reason: str = ""
+    actor: str = "trader"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainDifference:
+    """Account for a difference with the venue as it is; the ledger does not change. Needs a note."""
+
+    difference_id: str
+    note: str
+    actor: str = "trader"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApproveDifference:
+    """Let the ledger follow the venue in one difference. Needs a note.
+
+    entry: what it was (deposit, withdrawal, dust, funding, interest, airdrop, staking, external, other); "" where an
+    instrument is meant is external. price: of one unit in account currency, None: the last one known.
+    """
+
+    difference_id: str
+    note: str
+    entry: str = ""
+    price: Decimal | None = None
+    actor: str = "trader"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentControl:
+    """Start, pause, resume or stop one agent. action: one of those words."""
+
+    agent: str
+    action: str
+    reason: str = ""
+    actor: str = "trader"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """A manual trade. qty in base. limit_price for LIMIT; stop_frac and target_frac attach protection (None: none)."""
+
+    instrument: str
+    side: Side
+    order_type: OrderType
+    qty: Decimal
+    limit_price: Decimal | None = None
+    stop_frac: Decimal | None = None
+    target_frac: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreviewTicket:
+    """Ask what the guardrails say to a ticket, sending nothing."""
+
+    ticket: Ticket
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitTicket:
+    """Send a ticket through the guardrails; preview_id: from the preview the trader saw (R26)."""
+
+    ticket: Ticket
+    preview_id: str
+    actor: str = "trader"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackUp:
+    """Make a proven copy of the store. to: the folder it goes into, "" for the store's own backups."""
+
+    to: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """Read from the store: decisions, orders, fills, positions, explain, agents, status... args are texts."""
+
+    name: str
+    args: Mapping[str, str] = field(default_factory=dict)

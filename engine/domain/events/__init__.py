@@ -1,0 +1,107 @@
+"""The journal's events: everything that must survive, in the order it happened.
+
+Each class is one kind of row; KIND is its number in the store and never changes meaning. Fields hold text,
+whole numbers, Decimals, enums, and tuples or values of these, so that one codec writes and reads them all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.domain.events.cycles import ApprovalAsked, ApprovalClosed, CycleDone, CycleHeld, CycleItem
+from engine.domain.events.money import (
+    Adjusted,
+    AdjustmentKind,
+    Closing,
+    DifferenceClosed,
+    DifferenceFound,
+    DifferenceKind,
+    FeePosted,
+    FillCorrected,
+    Reconciled,
+)
+from engine.domain.events.orders import Filled, OrderIntended, OrderResized, OrderShown, OrdersResolved, OrdersUpdated
+from engine.domain.events.safety import (
+    AgentChanged,
+    BaselineReset,
+    EntriesBlocked,
+    EquityMarked,
+    FlattenEnded,
+    FlattenStarted,
+    Incident,
+    ResidualLine,
+    StateChanged,
+)
+from engine.domain.events.stores import (
+    AgentRegistered,
+    Checkpoint,
+    EngineStarted,
+    FundsMoved,
+    Genesis,
+    InstrumentListed,
+    PolicyAdopted,
+    RecordingOpened,
+)
+
+Event = (
+    Genesis | InstrumentListed | AgentRegistered | PolicyAdopted | RecordingOpened | FundsMoved | EngineStarted
+    | Checkpoint | CycleHeld | CycleDone | OrderIntended | OrdersUpdated | OrderResized | OrderShown | OrdersResolved
+    | Filled | ApprovalAsked | ApprovalClosed | StateChanged | AgentChanged | EquityMarked | BaselineReset
+    | EntriesBlocked | FlattenStarted | FlattenEnded | Incident | Adjusted | FillCorrected | FeePosted
+    | DifferenceFound | DifferenceClosed | Reconciled
+)  # fmt: skip
+
+EVENT_TYPES: dict[int, type] = {cls.KIND: cls for cls in Event.__args__}  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event as it stands in the journal. seq: gapless from 1."""
+
+    seq: int
+    ts_ms: int
+    event: Event
+
+
+__all__ = [
+    "EVENT_TYPES",
+    "Adjusted",
+    "AdjustmentKind",
+    "AgentChanged",
+    "AgentRegistered",
+    "ApprovalAsked",
+    "ApprovalClosed",
+    "BaselineReset",
+    "Checkpoint",
+    "Closing",
+    "CycleDone",
+    "CycleHeld",
+    "CycleItem",
+    "DifferenceClosed",
+    "DifferenceFound",
+    "DifferenceKind",
+    "EngineStarted",
+    "EntriesBlocked",
+    "EquityMarked",
+    "Event",
+    "FeePosted",
+    "FillCorrected",
+    "Filled",
+    "FlattenEnded",
+    "FlattenStarted",
+    "FundsMoved",
+    "Genesis",
+    "Incident",
+    "InstrumentListed",
+    "OrderIntended",
+    "OrderResized",
+    "OrderShown",
+    "OrdersResolved",
+    "OrdersUpdated",
+    "PolicyAdopted",
+    "Reconciled",
+    "Recorded",
+    "RecordingOpened",
+    "ResidualLine",
+    "StateChanged",
+]
