@@ -12,20 +12,18 @@ from decimal import Decimal
 
 from engine.agents.cycle import Desk, run_cycle
 from engine.agents.manager import RunningAgent
-from engine.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from engine.control.approving import use
+from engine.control.watching import Watch
 from engine.domain.agent import AgentStatus
 from engine.domain.events import (
     AgentChanged,
     ApprovalClosed,
-    BaselineReset,
-    EquityMarked,
     FlattenEnded,
     Incident,
     StateChanged,
 )
 from engine.domain.market import FeedEvent, FeedStatus, Instant, OrderBook, Quote, Source
-from engine.domain.money import ZERO, kept, plain
+from engine.domain.money import plain
 from engine.domain.policy import KillAction, Policy, TradingState
 from engine.errors import StoreError
 from engine.execution.flatten import Flatten
@@ -34,11 +32,10 @@ from engine.execution.paper import PaperGateway
 from engine.execution.protection import uncovered
 from engine.execution.reconcile import Reconciler
 from engine.execution.resolver import Resolver
-from engine.risk.killswitch import EQUITY_UNKNOWN, KillSwitch, Trip, TwoSample
+from engine.risk.killswitch import EQUITY_UNKNOWN, Trip
 from engine.triggers.schedule import SlotClock
 
 PROTECTION_DEADLINE_MS = 10_000
-CURVE_POINTS = 480  # twice what the widest pane draws
 
 
 class Core:
@@ -57,25 +54,15 @@ class Core:
         self.agents = {agent.name: agent for agent in sorted(agents, key=lambda one: one.name)}
         self.source = source
         self.slots = slots
-        self.kill = KillSwitch(policy.kill)
         self.reconciler = Reconciler(desk.journal, gateway, desk.clock)
         self.resolver = Resolver(desk.journal, desk.router, gateway, desk.clock)
+        self.watch = Watch(desk, policy, self.halt, self._trip)
         self.flatten: Flatten | None = None
         self.feed_status: FeedStatus | None = None
-        self.equity: Decimal | None = None
-        self.peak = self._low = self.books.baseline.peak
-        self._funded = self.books.funded
-        self.max_drawdown_frac = ZERO
         self.data_ms: int | None = None
-        self.curve: list[tuple[int, Decimal]] = []
         self.unwritten = ""
         self.previews: dict[str, Decimal | None] = {}
-        self._peak_step = 1 + policy.kill.drawdown_frac / 10
-        self._plot_step_ms = MINUTE_MS
-        self._hour = -1
-        self._sure: Decimal | None = None
         self._ended = False
-        self._two = TwoSample()
         self._naked_since: dict[tuple[str, str], int] = {}
         self._orders_seen = (0, 0, 0)
         self._flattened_by: set[str] = set()
@@ -121,7 +108,7 @@ class Core:
         self.data_ms, self._ended = instant.ts_ms, False
         if instant.warm:
             return
-        await self._watch(instant.ts_ms, confirmed=True)
+        await self.watch.look(instant.ts_ms, confirmed=True)
         await self._heartbeat_work(instant.ts_ms)
         if self.books.state is not TradingState.HALTED and not self.latch.halted:
             await self._run_due(instant)
@@ -185,7 +172,7 @@ class Core:
 
     async def resume(self, actor: str, reason: str) -> None:
         """Let trading go on from here: a person said why (R17). The latch opens once that is on disk."""
-        self.rebase()
+        self.watch.rebase()
         change = StateChanged(state=TradingState.ACTIVE, actor=actor, reason=reason)
         self.journal.record(self.desk.clock.now_ms(), change)
         self._flattened_by.clear()
@@ -217,9 +204,7 @@ class Core:
         if self.books.flatten_id:
             self.flatten = self._new_flatten("restart")
             await self.flatten.take_up(self.books.flatten_id)
-        self._peak_is(self.books.baseline.peak)
-        self._funded = self.books.funded
-        self.equity = self.desk.surroundings.equity()
+        self.watch.take_up()
 
     async def approve_all(self, actor: str) -> None:
         """Approve whatever waits, journaled as such: a replay's stand-in for a person (DESIGN section 10)."""
@@ -227,25 +212,6 @@ class Core:
             waiting = self.desk.approvals.take(approval_id)
             if waiting is not None:
                 await use(self.desk, self.policy, waiting, actor)
-
-    def rebase(self) -> None:
-        """Let the kill switch measure from the present equity on; a person resumed and said why (R17).
-
-        Without it a tripped rule would trip again with the next price. The account's own figures stay: a peak that was
-        only in memory is written down first. Where equity is not known, the baselines stay as well.
-        """
-        self.equity = self.desk.surroundings.equity()
-        if self.equity is None:
-            return
-        self._follow_funds()
-        now_ms, base, equity = self.desk.clock.now_ms(), self.books.baseline, kept(self.equity)
-        if self.peak > self.books.peak_equity:
-            peak = kept(self.peak)
-            seen = EquityMarked(equity=equity, peak=peak, day=base.day, day_start=kept(base.day_start))
-            self.journal.record(now_ms, seen)
-        moved = BaselineReset(start=equity, peak=equity, day=now_ms // DAY_MS, day_start=equity)
-        self.journal.record(now_ms, moved)
-        self._peak_is(self.equity)
 
     async def end_of_data(self) -> None:
         """Settle what needs a further price that will not come: a flatten under way names its residual."""
@@ -262,7 +228,7 @@ class Core:
         self.data_ms, self._ended = quote.received_ms, False
         self.gateway.on_quote(quote)
         await self._book_fills()
-        await self._watch(self.desk.clock.now_ms(), confirmed=False, instrument=quote.instrument)
+        await self.watch.look(self.desk.clock.now_ms(), confirmed=False, instrument=quote.instrument)
         await self._step_flatten()
 
     async def _book_fills(self) -> None:
@@ -330,71 +296,6 @@ class Core:
             why = f"{agent.failures} cycles in a row failed"
             paused = AgentChanged(agent=agent.name, status=AgentStatus.PAUSED, actor="engine", reason=why)
             self.journal.record(self.desk.clock.now_ms(), paused)
-
-    async def _watch(self, now_ms: int, *, confirmed: bool, instrument: str = "") -> None:
-        """Value the account and ask the kill switch; an exception in it is HALTED (R18)."""
-        base = self.books.baseline
-        try:
-            equity = self.desk.surroundings.equity()
-            self._keep_baselines(now_ms, equity, confirmed)
-            trip = self.kill.evaluate(equity, base.start, self.peak, base.day_start)
-        except Exception as error:
-            await self.halt("kill-switch", f"the kill switch failed: {error!r}")
-            return
-        if self._two.confirm(trip, confirmed, instrument) and trip is not None:
-            await self._trip(trip)
-
-    def _keep_baselines(self, now_ms: int, equity: Decimal | None, confirmed: bool) -> None:
-        """Move peak and day; journal them hourly, at a new day, and when the peak rose by a tenth of the limit.
-
-        They come from closed candles alone: one odd quote must not leave a peak that was never there (R39).
-        """
-        self.equity = equity
-        if equity is None:
-            return
-        self._follow_funds()
-        self._plot(now_ms, equity)
-        base = self.books.baseline
-        day = max(now_ms // DAY_MS, base.day)  # a clock set back begins no day again (P22)
-        if confirmed:
-            self._sure = equity
-        elif self._sure is None or day == base.day:
-            return
-        sure = self._sure
-        if sure > self.peak:
-            self._peak_is(sure)
-        elif sure < self._low:
-            self._low = sure
-            self.max_drawdown_frac = max(self.max_drawdown_frac, (self.peak - sure) / self.peak)
-        hour = max(now_ms // HOUR_MS, self._hour)
-        if hour == self._hour and (self.peak is base.peak or self.peak <= base.peak * self._peak_step):
-            return
-        self._hour = hour
-        day_start = sure if day != base.day else base.day_start
-        marked = EquityMarked(equity=kept(equity), peak=kept(self.peak), day=day, day_start=kept(day_start))
-        self.journal.record(now_ms, marked)
-
-    def _follow_funds(self) -> None:
-        """Move what equity is measured from with money that came or left: that is no profit and no loss."""
-        if self.books.funded is self._funded:
-            return
-        moved, self._funded = self.books.funded - self._funded, self.books.funded
-        self.peak += moved
-        self._low += moved
-        self._sure = None if self._sure is None else self._sure + moved
-
-    def _peak_is(self, equity: Decimal) -> None:
-        """Take a new peak; the deepest fall from it is where equity is lowest until the next."""
-        self.peak = self._low = equity
-
-    def _plot(self, now_ms: int, equity: Decimal) -> None:
-        """Add a point to the curve, a step apart at least; once there are too many, every second one goes."""
-        if self.curve and now_ms < self.curve[-1][0] + self._plot_step_ms:
-            return
-        self.curve.append((now_ms, equity))
-        if len(self.curve) > CURVE_POINTS:
-            self.curve = self.curve[::2]
-            self._plot_step_ms *= 2
 
     async def _trip(self, trip: Trip) -> None:
         """Halt, and flatten if the policy says so; a rule flattens once between two resumes, halted already or not.

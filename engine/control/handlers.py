@@ -194,12 +194,11 @@ class Handlers:
 
 def _resumed(core: Core) -> str:
     """Say what a resume has cleared, and what it has not."""
-    if core.equity is None:
+    equity, currency = core.watch.equity, core.policy.account_currency
+    if equity is None:
         measured = "The kill switch goes on from the baselines it had, for equity is not known"
     else:
-        measured = (
-            f"The kill switch measures anew, from equity {plain(kept(core.equity))} {core.policy.account_currency}"
-        )
+        measured = f"The kill switch measures anew, from equity {plain(kept(equity))} {currency}"
     return (
         f"ACTIVE: trading goes on. {measured}. Today's profit, the peak, the trades counted today, paused agents and "
         "what is blocked stay as they were."

@@ -34,7 +34,7 @@ CLOSES_SHOWN = 120
 def snapshot(core: Core, *, mono_ms: float, progress: float | None, finished: bool) -> Snapshot:
     """Return everything the console shows, as of now on the engine's clock."""
     books, clock = core.books, core.desk.clock
-    now_ms, equity = clock.now_ms(), core.equity
+    now_ms, equity = clock.now_ms(), core.watch.equity
     positions = tuple(_position(core, p, now_ms) for p in sorted(books.open_positions(), key=_by_name))
     unrealized = [p.unrealized for p in positions if p.unrealized is not None]
     genesis, status = books.genesis, core.feed_status
@@ -55,7 +55,7 @@ def snapshot(core: Core, *, mono_ms: float, progress: float | None, finished: bo
         currency=core.policy.account_currency,
         equity=equity,
         equity_start=books.funded,
-        equity_peak=max(core.peak, books.peak_equity),
+        equity_peak=max(core.watch.peak, books.peak_equity),
         day_start=books.day_open,
         day_pnl=None if equity is None else equity - books.day_open,
         realized=books.realized(),
@@ -70,7 +70,7 @@ def snapshot(core: Core, *, mono_ms: float, progress: float | None, finished: bo
         budget=_budget(core),
         agents=tuple(_agent(core, agent, now_ms) for agent in core.agents.values()),
         markets=tuple(_market(core, key, now_ms) for key in sorted(books.instruments)),
-        equity_curve=(*core.curve, (now_ms, equity)) if equity is not None else tuple(core.curve),
+        equity_curve=(*core.watch.curve, (now_ms, equity)) if equity is not None else tuple(core.watch.curve),
         certificate=_certificate(core),
         flattening=core.flatten is not None,
         incidents=books.count.incidents,
@@ -165,7 +165,7 @@ def _approval(core: Core, waiting: Waiting, now_ms: int) -> ApprovalView:
 
 def _gauges(core: Core) -> tuple[KillGauge, ...]:
     base = core.books.baseline
-    gauges = core.kill.gauges(core.equity, base.start, core.peak, base.day_start)
+    gauges = core.watch.kill.gauges(core.watch.equity, base.start, core.watch.peak, base.day_start)
     return tuple(
         KillGauge(
             rule=g.rule,

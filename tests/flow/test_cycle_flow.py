@@ -110,7 +110,7 @@ async def test_every_cent_is_proven_after_a_round_trip(make_world: Make) -> None
     await world.bars(4, "50000")
     await world.bar("51000")
     fee = Decimal("50") + Decimal("51")
-    assert world.core.equity == Decimal(100_000) + Decimal(1000) - fee
+    assert world.core.watch.equity == Decimal(100_000) + Decimal(1000) - fee
     assert world.books.fees == {"USDT": fee}
     world.close()
     report = verify(world.paths.root)

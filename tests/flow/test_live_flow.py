@@ -66,10 +66,10 @@ async def holding(make_world: Make, agent: AgentConfig, kill: KillLimits = LOSS,
 
 async def test_quote_marks_the_middle_and_equity_follows(make_world: Make, bare_agent: AgentConfig) -> None:
     world = await holding(make_world, bare_agent)
-    before = world.core.equity
+    before = world.core.watch.equity
     await world.quote("50990", "51010")
     assert world.core.desk.surroundings.valuation.price(BTC) == 51_000
-    assert world.core.equity == before + 1_000
+    assert world.core.watch.equity == before + 1_000
 
 
 async def test_market_order_fills_at_the_side_of_the_quote_it_takes(make_world: Make) -> None:
@@ -117,10 +117,10 @@ async def test_crossed_book_fills_nothing(make_world: Make) -> None:
 @pytest.mark.parametrize("price", ["0", "-1", "NaN", "Infinity"])
 async def test_quote_without_a_price_changes_nothing(make_world: Make, bare_agent: AgentConfig, price: str) -> None:
     world = await holding(make_world, bare_agent)
-    before = world.core.equity
+    before = world.core.watch.equity
     await world.quote(price)
     await world.quote(price)
-    assert (world.core.equity, world.books.state) == (before, TradingState.ACTIVE)
+    assert (world.core.watch.equity, world.books.state) == (before, TradingState.ACTIVE)
 
 
 # Ages
@@ -171,7 +171,7 @@ async def test_one_spike_upwards_leaves_no_peak_to_fall_from(make_world: Make, b
     for _ in range(3):
         await world.quote("50000")
     await world.bar("50000")
-    assert (world.books.state, world.core.peak) == (TradingState.ACTIVE, 100_000)
+    assert (world.books.state, world.core.watch.peak) == (TradingState.ACTIVE, 100_000)
     await world.bar("52000")
     await world.bar("46000")
     assert world.books.state_reason.startswith("kill switch: drawdown ")
@@ -182,7 +182,7 @@ async def test_day_begins_at_the_last_close_even_when_a_quote_comes_first(
 ) -> None:
     world = await holding(make_world, bare_agent)
     await world.bar("51000")
-    closed = world.core.equity
+    closed = world.core.watch.equity
     await world.quote("55000", after_ms=86_400_000)
     assert (world.books.baseline.day_start, world.books.baseline.day) == (closed, world.clock.now_ms() // 86_400_000)
 
@@ -224,7 +224,7 @@ async def test_trip_while_halted_with_nothing_open_starts_no_flatten(make_world:
     await world.handlers.handle(api.Halt())
     await world.bars(3, "44000")
     assert world.position() == 0
-    assert world.core.equity < 95_000
+    assert world.core.watch.equity < 95_000
     assert (world.outcomes("flatten"), world.incidents()) == ([], [])
 
 

@@ -260,14 +260,14 @@ async def test_deposit_is_approved_as_one_and_neither_profit_nor_a_fall_from_a_p
     assert not (await desk.tell(api.ApproveDifference(difference_id="d1", note="salary", entry="withdrawal"))).ok
     assert (await desk.tell(api.ApproveDifference(difference_id="d1", note="salary", entry="deposit"))).ok
     await world.bar("50000")
-    assert (world.core.equity, world.core.peak, world.books.funded) == (150_000, 150_000, 150_000)
+    assert (world.core.watch.equity, world.core.watch.peak, world.books.funded) == (150_000, 150_000, 150_000)
     assert api_snapshot(world).day_pnl == 0
     shrink(world, "USDT", "75000")
     world = await desk.start()
     (name,) = desk.ids()
     assert (await desk.tell(api.ApproveDifference(difference_id=name, note="rent", entry="withdrawal"))).ok
     await world.bar("50000")
-    assert (world.core.peak, world.books.state) == (75_000, TradingState.ACTIVE)
+    assert (world.core.watch.peak, world.books.state) == (75_000, TradingState.ACTIVE)
     assert verify(desk.root).ok
 
 

@@ -301,11 +301,11 @@ async def test_feed_that_fails_halts_trading_and_leaves_the_engine_serving(
 @pytest.mark.fault("P37")
 async def test_engine_that_cannot_show_itself_halts_and_shows_itself_when_it_can_again(start: Start) -> None:
     async with start() as engine:
-        kept, engine.core.curve = engine.core.curve, None  # type: ignore[assignment]  # as a defect in a view would
+        kept, engine.core.watch.curve = engine.core.watch.curve, None  # type: ignore[assignment]  # as a defect in a view would
         engine.wanted = True
         await until(lambda: engine.core.books.state is TradingState.HALTED)
         assert "a snapshot failed" in engine.core.books.state_reason
-        engine.core.curve, engine.wanted = kept, True
+        engine.core.watch.curve, engine.wanted = kept, True
         await until(lambda: engine.latest is not None and engine.latest.state is api.TradingState.HALTED)
 
 
