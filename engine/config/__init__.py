@@ -4,11 +4,12 @@ from engine.config.agents import agent_files, load_agent, load_agents
 from engine.config.canonical import canonical_json, config_hash
 from engine.config.flags import agents_of, check_flags, flags_to_agent, flags_to_policy
 from engine.config.instruments import Instruments, assumed
-from engine.config.policy import load_policy, policy_of
+from engine.config.policy import PolicyField, load_policy, policy_fields, policy_of
 from engine.config.starter import write_defaults
 
 __all__ = [
     "Instruments",
+    "PolicyField",
     "agent_files",
     "agents_of",
     "assumed",
@@ -20,6 +21,7 @@ __all__ = [
     "load_agent",
     "load_agents",
     "load_policy",
+    "policy_fields",
     "policy_of",
     "write_defaults",
 ]

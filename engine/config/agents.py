@@ -190,8 +190,9 @@ _PROTECTION = {
 }
 
 
-def _limits(listed: Parser) -> Parser:
-    keys = {
+def limit_keys(listed: Parser) -> dict[str, Key]:
+    """Return the keys of an agent's [limits]. listed: reads a list of instruments."""
+    return {
         "confidence_min": Key("confidence_min", CONFIDENCE),
         "trades_per_day": Key("trades_per_day", TRADES_PER_DAY),
         "position_notional_max": Key("position_notional_max", NOTIONAL),
@@ -202,6 +203,10 @@ def _limits(listed: Parser) -> Parser:
         "qty_fixed": Key("qty_fixed", QTY),
         "qty_max": Key("qty_max", QTY),
     }
+
+
+def _limits(listed: Parser) -> Parser:
+    keys = limit_keys(listed)
     return lambda where, value: AgentLimits(**read_table(value, _inside(where, "limits"), keys))
 
 

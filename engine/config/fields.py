@@ -97,6 +97,15 @@ def choice(options: Iterable[str]) -> Parser:
     return parse
 
 
+def truth(where: str, value: Any) -> bool:
+    """Read true or false, or these words as text."""
+    if value in ("true", "false"):
+        return value == "true"
+    if not isinstance(value, bool):
+        raise UsageError(f"{where} {shown(value)} is neither true nor false; write one of them, without quotes.")
+    return value
+
+
 def choice_of(kind: type[StrEnum]) -> Parser:
     """Read one of an enum's values."""
     words = choice([each.value for each in kind])

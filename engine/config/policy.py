@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.config.fields import Key, choice_of, duration, money, pattern, read_table, share, whole, words
+from engine.config.fields import Key, choice_of, duration, money, pattern, read_table, share, truth, whole, words
 from engine.config.toml import read_toml
-from engine.domain.policy import AccountLimits, AiBudget, KillAction, KillLimits, PaperSettings, Policy
+from engine.domain.policy import (
+    AccountLimits,
+    AiBudget,
+    AiRules,
+    ApprovalRules,
+    AskFor,
+    FallbackRule,
+    GovernanceRules,
+    KillAction,
+    KillLimits,
+    PaperSettings,
+    Policy,
+)
 
 FILE_NAME = "policy.toml"
 
@@ -38,6 +52,19 @@ _AI = {
     "usd_per_day": Key("usd_per_day", money(most="100000")),
     "tokens_per_day": Key("tokens_per_day", whole(0, 10**12)),
 }
+_AI_RULES = {
+    "live_inference": Key("live_inference", truth),
+    "fallback_paper": Key("fallback_paper", choice_of(FallbackRule)),
+    "fallback_live": Key("fallback_live", choice_of(FallbackRule)),
+}
+_APPROVALS = {
+    "ask": Key("ask", choice_of(AskFor)),
+    "expires_max": Key("expires_max_ms", duration(least_ms=1_000, most_ms=86_400_000)),
+}
+_GOVERNANCE = {
+    "require_approval": Key("require_approval", truth),
+    "cooling_off": Key("cooling_off_ms", duration(most_ms=30 * 86_400_000)),
+}
 _PAPER = {
     "half_spread": Key("half_spread_frac", share(most="10%", zero=True)),
     "slippage": Key("slippage_frac", share(most="10%", zero=True)),
@@ -46,18 +73,29 @@ _PAPER = {
 }
 
 
-def _section(kind: type, keys: dict[str, Key], name: str) -> Any:
-    return lambda where, value: kind(**read_table(value, f"{where.rpartition(' ')[0]} [{name}]", keys))
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A table of the file: the value it makes, and its keys; called, it reads the table."""
+
+    kind: type
+    keys: Mapping[str, Key]
+    name: str
+
+    def __call__(self, where: str, value: Any) -> Any:
+        return self.kind(**read_table(value, f"{where.rpartition(' ')[0]} [{self.name}]", self.keys))
 
 
 _TOP = {
     "account_currency": Key("account_currency", CURRENCY),
     "cash": Key("cash", CASH),
     "usd_peg": Key("usd_peg", words(CURRENCY)),
-    "kill_switch": Key("kill", _section(KillLimits, _KILL, "kill_switch")),
-    "limits": Key("limits", _section(AccountLimits, _LIMITS, "limits")),
-    "ai_budget": Key("ai_budget", _section(AiBudget, _AI, "ai_budget")),
-    "paper": Key("paper", _section(PaperSettings, _PAPER, "paper")),
+    "kill_switch": Key("kill", Section(KillLimits, _KILL, "kill_switch")),
+    "limits": Key("limits", Section(AccountLimits, _LIMITS, "limits")),
+    "ai_budget": Key("ai_budget", Section(AiBudget, _AI, "ai_budget")),
+    "ai": Key("ai", Section(AiRules, _AI_RULES, "ai")),
+    "approvals": Key("approvals", Section(ApprovalRules, _APPROVALS, "approvals")),
+    "governance": Key("governance", Section(GovernanceRules, _GOVERNANCE, "governance")),
+    "paper": Key("paper", Section(PaperSettings, _PAPER, "paper")),
 }
 
 
@@ -70,3 +108,32 @@ def policy_of(config_dir: Path) -> Policy:
     """Read a configuration directory's policy.toml; the documented defaults where there is none."""
     path = config_dir / FILE_NAME
     return load_policy(path) if path.exists() else Policy()
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyField:
+    """One value of the policy. name: as in the file, "limits.open_positions"; path: the attributes that lead to it."""
+
+    name: str
+    path: tuple[str, ...]
+    key: Key
+
+    def of(self, policy: Policy) -> Any:
+        """Return this field's value."""
+        value: Any = policy
+        for attribute in self.path:
+            value = getattr(value, attribute)
+        return value
+
+
+def policy_fields() -> dict[str, PolicyField]:
+    """Return every value that a policy has, by its name, in the file's order."""
+    return {each.name: each for each in _flat(_TOP, (), ())}
+
+
+def _flat(keys: Mapping[str, Key], names: tuple[str, ...], path: tuple[str, ...]) -> Iterator[PolicyField]:
+    for name, key in keys.items():
+        if isinstance(key.parse, Section):
+            yield from _flat(key.parse.keys, (*names, name), (*path, key.field))
+        else:
+            yield PolicyField(".".join((*names, name)), (*path, key.field), key)

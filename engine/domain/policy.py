@@ -55,6 +55,50 @@ class AiBudget:
     tokens_per_day: int = 500_000
 
 
+class FallbackRule(StrEnum):
+    """What the deterministic model that stands in for one that cannot be reached may do (R7)."""
+
+    NO_TRADES = "no_trades"
+    ONLY_REDUCE = "only_reduce"
+    MAY_ENTER = "may_enter"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AiRules:
+    """Whether language models are asked at all, and what their stand-in may do on paper and live."""
+
+    live_inference: bool = True
+    fallback_paper: FallbackRule = FallbackRule.MAY_ENTER
+    fallback_live: FallbackRule = FallbackRule.ONLY_REDUCE
+
+
+class AskFor(StrEnum):
+    """Which agents' trades wait for a person, whatever their files say."""
+
+    AS_AGENTS_SAY = "as_agents_say"
+    ENTRIES = "entries"
+    EVERY_TRADE = "every_trade"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalRules:
+    """Rules over all agents' approvals. expires_max_ms: longest that one may wait; an agent's own may be shorter."""
+
+    ask: AskFor = AskFor.AS_AGENTS_SAY
+    expires_max_ms: int = 86_400_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GovernanceRules:
+    """How this policy is loosened (R24). require_approval: by an admin only; without it, on paper, by the trader too.
+
+    cooling_off_ms: from an approval until what it loosens takes effect.
+    """
+
+    require_approval: bool = True
+    cooling_off_ms: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaperSettings:
     """How the paper venue fills: fractions of the price against us, and the largest share of a candle's volume."""
@@ -75,4 +119,7 @@ class Policy:
     kill: KillLimits = KillLimits()
     limits: AccountLimits = AccountLimits()
     ai_budget: AiBudget = AiBudget()
+    ai: AiRules = AiRules()
+    approvals: ApprovalRules = ApprovalRules()
+    governance: GovernanceRules = GovernanceRules()
     paper: PaperSettings = PaperSettings()

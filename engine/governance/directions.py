@@ -1,0 +1,97 @@
+"""Which way each value of the policy goes: the one table that says what tightens and what loosens (R24).
+
+A field that is not here may not be in the policy; a house test compares. A new one takes one line: MORE_LOOSENS for a
+ceiling, LESS_LOOSENS for a floor or a wait, ordered() for words, ANY_LOOSENS where no order can be told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from engine.domain.governance import Sense
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How two values of a field compare. words: what a person is told; looser: tells whether the second is looser."""
+
+    words: str
+    looser: Callable[[Any, Any], bool]
+
+    def sense(self, old: Any, new: Any) -> Sense:
+        """Return which way a change from old to new goes; equal values are NEUTRAL."""
+        if old == new or self is FREE:
+            return Sense.NEUTRAL
+        return Sense.LOOSENS if self.looser(old, new) else Sense.TIGHTENS
+
+
+def ordered(*tightest_first: str) -> Way:
+    """Order words from the tightest to the loosest."""
+    place = {word: at for at, word in enumerate(tightest_first)}
+    return Way(f"from tight to loose: {', '.join(tightest_first)}", lambda old, new: place[new] > place[old])
+
+
+def _more(old: Any, new: Any) -> bool:
+    return new is None or (old is not None and not new <= old)  # written so that what cannot be compared loosens
+
+
+def _less(old: Any, new: Any) -> bool:
+    return new is None or (old is not None and not new >= old)
+
+
+def _wider_list(old: Any, new: Any) -> bool:
+    return not new or (bool(old) and not set(new) <= set(old))
+
+
+MORE_LOOSENS = Way("more loosens; off is no cap of its own", _more)
+LESS_LOOSENS = Way("less loosens", _less)
+LONGER_LIST_LOOSENS = Way("another name loosens; an empty list allows all", _wider_list)
+SHORTER_LIST_LOOSENS = Way("a name less loosens", lambda old, new: not set(new) >= set(old))
+ANY_LOOSENS = Way("any change needs approval", lambda old, new: True)
+FREE = Way("no limit: applies at once, and to the venue from the next start on", lambda old, new: False)
+
+POLICY_WAYS: dict[str, Way] = {
+    "account_currency": ANY_LOOSENS,
+    "cash": FREE,
+    "usd_peg": ANY_LOOSENS,
+    "kill_switch.gain": MORE_LOOSENS,
+    "kill_switch.loss": MORE_LOOSENS,
+    "kill_switch.drawdown": MORE_LOOSENS,
+    "kill_switch.daily_loss": MORE_LOOSENS,
+    "kill_switch.action": ordered("halt_and_flatten", "halt"),
+    "limits.open_positions": MORE_LOOSENS,
+    "limits.trades_per_day": MORE_LOOSENS,
+    "limits.gross_exposure": MORE_LOOSENS,
+    "limits.risk_per_trade": MORE_LOOSENS,
+    "limits.price_age": MORE_LOOSENS,
+    "limits.price_collar": MORE_LOOSENS,
+    "limits.decision_drift": MORE_LOOSENS,
+    "ai_budget.usd_per_day": MORE_LOOSENS,
+    "ai_budget.tokens_per_day": MORE_LOOSENS,
+    "ai.live_inference": MORE_LOOSENS,
+    "ai.fallback_paper": ordered("no_trades", "only_reduce", "may_enter"),
+    "ai.fallback_live": ordered("no_trades", "only_reduce", "may_enter"),
+    "approvals.ask": ordered("every_trade", "entries", "as_agents_say"),
+    "approvals.expires_max": MORE_LOOSENS,
+    "governance.require_approval": LESS_LOOSENS,
+    "governance.cooling_off": LESS_LOOSENS,
+    "paper.half_spread": FREE,
+    "paper.slippage": FREE,
+    "paper.volume_share": FREE,
+    "paper.latency": FREE,
+}
+
+AGENT_WAYS: dict[str, Way] = {
+    "confidence_min": LESS_LOOSENS,
+    "trades_per_day": MORE_LOOSENS,
+    "position_notional_max": MORE_LOOSENS,
+    "portfolio_share": MORE_LOOSENS,
+    "cooldown_after_loss": LESS_LOOSENS,
+    "allowed": LONGER_LIST_LOOSENS,
+    "blocked": SHORTER_LIST_LOOSENS,
+    "qty_fixed": ANY_LOOSENS,
+    "qty_max": MORE_LOOSENS,
+}
+"""The same for an agent's own [limits], by their names in its file."""
