@@ -23,11 +23,13 @@ _NUMBERS = (
 _TEXTS = (
     '"BTC/USDT"', '"ETH/USDT"', '"BTC/USDT "', '"btc/usdt"', '"\u0412\u0422\u0421/USDT"', '"BTC\uff0fUSDT"', '"BTC"',
     '"buy"', '"sell"', '"hold"', '"flat"', '"noop"', '"BUY"', '"high"', '"market"', '"limit"', '""', '" "',
-    '"a\\u0000b"', '"\\ud800"', '"\\ud83d\\ude00"', '"\ud800"', '"\\x41"', '"a\nb"', '"\u202egnp.exe"', '"[b]x[/b]"', '"\\u0022"',
+    '"a\\u0000b"', '"\\ud800"', '"\\ud83d\\ude00"', '"\ud800"', '"\\x41"', '"a\nb"', '"\u202egnp.exe"',
+    '"[b]x[/b]"', '"\\u0022"',
 )  # fmt: skip
 _PIECES = (
     "{", "}", "[", "]", ",", ":", '"', "\\", " ", "\n", "\u00a0", "\ufeff", "\x00", "null", "```json", "```", "//",
-    "/*", '"confidence":1,', '"confidence":85,', '"quantity":1,', '"x":1,', '"items":[],', '"decision":"hold",', '"stop":1,',
+    "/*",
+    '"confidence":1,', '"confidence":85,', '"quantity":1,', '"x":1,', '"items":[],', '"decision":"hold",', '"stop":1,',
     '"target_qty":0,', '"limit_price":100,', '"order_type":"limit",', "[" * 9, "[" * 2000, "{\"a\":" * 2000,
     "Sure! ",
 )  # fmt: skip
