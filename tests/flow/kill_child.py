@@ -16,6 +16,7 @@ A life that ends by itself prints how often each point was reached, as JSON. The
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import importlib
 import inspect
@@ -191,9 +192,18 @@ def log_creates(file: str) -> None:
     setattr(PaperGateway, "create", logged)  # noqa: B010 - as above
 
 
+def starve() -> None:
+    """Leave this process no file descriptor to open; those that are open stay."""
+    highest = max(int(name) for name in os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    with contextlib.suppress(OSError):
+        while True:
+            os.dup(0)
+
+
 def obey(engine: Engine, do: str, bars: int | None) -> None:
     """Carry commands out after their bars, and stop after the last."""
-    due = {int(bar): COMMANDS[name] for name, _, bar in (each.partition("@") for each in do.split(",") if each)}
+    due = {int(bar): name for name, _, bar in (each.partition("@") for each in do.split(",") if each)}
     core, on_instant, played = engine.core, engine.core.on_instant, 0
 
     async def counted(instant: Any) -> None:
@@ -202,8 +212,10 @@ def obey(engine: Engine, do: str, bars: int | None) -> None:
         if instant.warm:  # what a former life has traded already
             return
         played += 1
-        if played in due:
-            await engine.handlers.handle(due[played])
+        if due.get(played) == "starve":
+            starve()
+        elif played in due:
+            await engine.handlers.handle(COMMANDS[due[played]])
         if played == bars:
             engine._stop.set()  # at once: the loop has no turn for a request before the next bar
 

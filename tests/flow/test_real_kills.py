@@ -245,6 +245,7 @@ def test_told_to_terminate_in_the_middle_of_its_work_it_leaves_a_settled_store(r
     goes_on(rig)
 
 
+@pytest.mark.fault("P16")
 def test_stopped_and_continued_it_goes_on_where_it_stood(rig: Rig) -> None:
     life = rig.start(speed=6000)
     answers(rig, lambda status: status["seq"] > 300)
@@ -276,6 +277,19 @@ def answers(rig: Rig, wanted: Callable[[dict], object]) -> dict:
         return {}
 
     return eventually(look, "the status that is wanted", 60)
+
+
+@pytest.mark.fault("P38")
+def test_with_no_file_descriptor_left_a_halt_still_holds_and_is_found_by_the_next_start(rig: Rig) -> None:
+    life = rig.start(bars=120, do="starve@40,halt@60")
+    assert life.ended() in (0, 1), life.said
+    creates = rig.created()
+    assert creates
+    halted = rig.desk.ask("status")
+    assert (halted["state"], halted["state_reason"]) == ("HALTED", "the test said so")
+    rig.live(bars=60)
+    rig.check_settled()
+    assert (rig.state(), rig.created()) == ("HALTED", creates)
 
 
 @pytest.mark.fault("P18")

@@ -12,6 +12,7 @@ from pathlib import Path
 from tests.house.sources import FUNCTION, Source, sources
 
 CODES = Path(__file__).with_name("fault_codes.txt")
+REASONS = Path(__file__).with_name("fault_reasons.txt")
 LINE = re.compile(r"([PEACUW]\d\d) (\S.*)")
 
 
@@ -21,13 +22,22 @@ class MarkerError(ValueError):
 
 def titles() -> dict[str, str]:
     """Return code -> title, in file order. Raises ValueError on a malformed line or a code given twice."""
+    return _read(CODES)
+
+
+def reasons() -> dict[str, str]:
+    """Return code -> why no test can name it here yet. Raises ValueError as titles() does."""
+    return _read(REASONS)
+
+
+def _read(path: Path) -> dict[str, str]:
     found: dict[str, str] = {}
-    for line in CODES.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith("#"):
             continue
         match = LINE.fullmatch(line)
         if not match or match[1] in found:
-            raise ValueError(f"{CODES.name}: {line!r}")
+            raise ValueError(f"{path.name}: {line!r}")
         found[match[1]] = match[2]
     return found
 
@@ -65,9 +75,9 @@ def covered() -> dict[str, list[str]]:
 
 
 def report() -> str:
-    known, table = titles(), covered()
+    known, table, why = titles(), covered(), reasons()
     rows = [
-        f"{code} {title}\n" + "\n".join(f"    {test}" for test in table.get(code, ["no test names it"]))
+        f"{code} {title}\n" + "\n".join(f"    {test}" for test in table.get(code) or [f"no test: {why.get(code, '?')}"])
         for code, title in known.items()
     ]
     return "\n".join([*rows, f"{len(set(known) & set(table))} of {len(known)} faults are named by a test"])

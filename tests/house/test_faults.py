@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from tests.house.faults import MarkerError, covered, named_in, report, titles
+from tests.house.faults import MarkerError, covered, named_in, reasons, report, titles
 from tests.house.sources import ROOT, Source
 
 COUNTS = {"P": 40, "E": 50, "A": 30, "C": 12, "U": 17, "W": 23}
@@ -19,6 +19,11 @@ def test_the_codes_are_complete() -> None:
 def test_no_test_names_an_unknown_fault() -> None:
     known = titles()
     assert {code: tests for code, tests in covered().items() if code not in known} == {}
+
+
+def test_a_reason_stands_only_for_a_known_fault_that_no_test_names() -> None:
+    assert set(reasons()) - set(titles()) == set()
+    assert set(reasons()) & set(covered()) == set()
 
 
 def test_the_report_names_every_code_once() -> None:

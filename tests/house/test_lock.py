@@ -47,6 +47,7 @@ def required(*extras: str) -> set[str]:
 
 
 @pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.fault("W19")
 def test_every_line_is_a_pin_with_hashes(lock: str) -> None:
     assert [each for each in statements(lock) if not PIN.match(each)] == []
     assert [name for name, pin in pins(lock).items() if not pin.hashes] == []

@@ -98,6 +98,12 @@ def test_ticket_with_an_odd_field_is_refused_by_its_name(changes: dict[str, Any]
         unpack_command(message)
 
 
+@pytest.mark.fault("P39")
+def test_a_console_of_another_version_is_told_to_use_the_same() -> None:
+    with pytest.raises(UsageError, match="use the same quarterdeck for both"):
+        unpack_command({"version": api.API_VERSION + 1, "command": "Halt", "fields": {}})
+
+
 def test_long_text_in_the_wrong_place_is_cut_in_the_sentence_about_it() -> None:
     with pytest.raises(UsageError) as refused:
         unpack_command({"version": api.API_VERSION, "command": "x" * 10_000})
