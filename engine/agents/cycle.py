@@ -216,6 +216,8 @@ def _ask(desk: Desk, agent: RunningAgent, draft: DecisionDraft, ruling: Ruling, 
             before_qty=ruling.decision.current_qty,
             digest=digest_of(intent, desk.policy_hash, mark.ts_ms),
             expires_ms=desk.clock.now_ms() + agent.config.approval_ttl_ms,
+            policy_hash=desk.policy_hash,
+            price_ms=mark.ts_ms,
         )
     )
 

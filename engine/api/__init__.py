@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from engine.api.commands import (
+    EQUITY_UNIT,
     AgentControl,
     Approve,
     ApproveDifference,
@@ -41,6 +42,7 @@ from engine.api.views import (
     Snapshot,
     StreamLine,
     TicketPreview,
+    TradeEffect,
 )
 from engine.domain.agent import AgentStatus
 from engine.domain.decision import Direction, Disposition, describe_action
@@ -81,11 +83,11 @@ class EngineClient(Protocol):
 
 
 __all__ = [
-    "API_VERSION", "AgentControl", "AgentStatus", "AgentView", "AmountError", "ApprovalView", "Approve",
+    "API_VERSION", "EQUITY_UNIT", "AgentControl", "AgentStatus", "AgentView", "AmountError", "ApprovalView", "Approve",
     "ApproveDifference", "Autonomy", "BackUp", "BudgetView", "CancelAll", "CertificateView", "CheckCode", "Command",
     "DifferenceView", "Direction", "Disposition", "EngineClient", "EventBatch", "ExplainDifference", "Flatten",
     "Halt", "KillGauge", "MarketView", "Mode", "OrderRole", "OrderStatus", "OrderType", "OrderView", "PositionView",
     "PreviewTicket", "Query", "Reject", "Reply", "Resolve", "Resume", "RiskCheck", "Side", "Snapshot", "SourceKind",
-    "StreamLine", "SubmitTicket", "Ticket", "TicketPreview", "TradingState", "Unblock", "Verdict", "amount",
-    "describe_action", "frac", "percent", "plain",
+    "StreamLine", "SubmitTicket", "Ticket", "TicketPreview", "TradeEffect", "TradingState", "Unblock", "Verdict",
+    "amount", "describe_action", "frac", "percent", "plain",
 ]  # fmt: skip

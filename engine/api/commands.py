@@ -8,6 +8,9 @@ from decimal import Decimal
 
 from engine.domain.order import OrderType, Side
 
+EQUITY_UNIT = "%"
+"""The unit of a ticket whose quantity is a share of equity."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Halt:
@@ -116,7 +119,11 @@ class AgentControl:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticket:
-    """A manual trade. qty in base. limit_price for LIMIT; stop_frac and target_frac attach protection (None: none)."""
+    """A manual trade. limit_price for LIMIT, trigger_price for STOP; stop_frac and target_frac attach protection.
+
+    unit: what qty counts: "" or the base asset: units of base; the quote asset: that much of it; EQUITY_UNIT: a share
+    of equity, 0.02 for 2 %. The engine turns it into whole steps of base at the order's price.
+    """
 
     instrument: str
     side: Side
@@ -125,6 +132,8 @@ class Ticket:
     limit_price: Decimal | None = None
     stop_frac: Decimal | None = None
     target_frac: Decimal | None = None
+    unit: str = ""
+    trigger_price: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,10 +52,33 @@ class OrderView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TradeEffect:
+    """The portfolio after a trade, had it filled in full at its own price. Money in quote (asset), fee included.
+
+    free_after: cash that no order on its way reserves. gross: absolute value of all positions as a share of equity.
+    at_stop: what the order loses if its stop fills at its price, before fees; None: it brings no stop.
+    Shares are None where equity is not known.
+    """
+
+    asset: str
+    cash_before: Decimal
+    cash_after: Decimal
+    free_after: Decimal
+    qty_before: Decimal
+    qty_after: Decimal
+    gross_before_frac: Decimal | None
+    gross_after_frac: Decimal | None
+    at_stop: Decimal | None
+    at_stop_frac: Decimal | None
+    fee: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalView:
     """A trade that waits for a person. code: the four letters to type. expires_in_ms counts down on the engine's clock.
 
-    before_qty, after_qty: the agent's position now and after a full fill.
+    before_qty, after_qty: the agent's position now and after a full fill. policy: hash of the limits it was checked
+    under. quote_age_ms: how old the price is that it was sized at. effect: the portfolio after it, as things are now.
     """
 
     approval_id: str
@@ -79,6 +102,10 @@ class ApprovalView:
     price_now: Decimal | None
     price_age_ms: int | None
     expires_in_ms: int
+    policy: str
+    quote_age_ms: int
+    trigger_price: Decimal | None = None
+    effect: TradeEffect | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,10 +283,14 @@ class Reply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TicketPreview:
-    """What would happen to a ticket. qty: what would be sent after reductions; 0 when refused."""
+    """What would happen to a ticket. qty: what would be sent after reductions; 0 when refused.
+
+    asked_qty: what the ticket's quantity comes to in base, whatever unit it was given in.
+    """
 
     preview_id: str
     refused: bool
+    asked_qty: Decimal
     qty: Decimal
     price: Decimal | None
     notional: Decimal
@@ -267,3 +298,4 @@ class TicketPreview:
     stop_price: Decimal | None
     target_price: Decimal | None
     checks: tuple[RiskCheck, ...]
+    effect: TradeEffect | None = None

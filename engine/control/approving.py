@@ -7,7 +7,7 @@ from engine.domain.events import ApprovalClosed
 from engine.domain.money import ONE, plain
 from engine.domain.order import OrderStatus
 from engine.domain.policy import Policy
-from engine.risk.approvals import Waiting, drift_refusal
+from engine.risk.approvals import Waiting, changed_refusal, drift_refusal
 from engine.risk.gate import judge
 
 
@@ -26,10 +26,12 @@ async def use(desk: Desk, policy: Policy, waiting: Waiting, actor: str) -> tuple
 
 
 def _refusal(desk: Desk, policy: Policy, waiting: Waiting, now_ms: int) -> str:
-    """Check expiry, price drift and risk once more, at the moment of use."""
+    """Check expiry, what was shown, price drift and risk once more, at the moment of use."""
     intent = waiting.intent
     if now_ms >= waiting.expires_ms:
         return "it had expired"
+    if changed := changed_refusal(waiting, desk.policy_hash):
+        return changed
     price = desk.surroundings.valuation.price(intent.instrument)
     drift = drift_refusal(intent, price, policy.limits.decision_drift_frac)
     if drift:

@@ -8,11 +8,11 @@ same path; only what drives it differs (R40).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import Decimal
 
 from engine.agents.cycle import Desk, run_cycle
 from engine.agents.manager import RunningAgent
 from engine.control.approving import use
+from engine.control.previewed import Seen
 from engine.control.watching import Watch
 from engine.domain.agent import AgentStatus
 from engine.domain.events import (
@@ -61,7 +61,7 @@ class Core:
         self.feed_status: FeedStatus | None = None
         self.data_ms: int | None = None
         self.unwritten = ""
-        self.previews: dict[str, Decimal | None] = {}
+        self.previews: dict[str, Seen] = {}
         self._ended = False
         self._naked_since: dict[tuple[str, str], int] = {}
         self._orders_seen = (0, 0, 0)

@@ -9,6 +9,8 @@ from hashlib import blake2b
 from engine.agents.cycle import item_of
 from engine.api import Ticket, TicketPreview
 from engine.control.core import Core
+from engine.control.previewed import Seen
+from engine.control.ticket_rules import check_form, qty_in_base
 from engine.domain.agent import TRADER, AgentConfig, AgentLimits, Protection
 from engine.domain.decision import AnsweredBy, DecisionDraft, Direction, Disposition, Outcome
 from engine.domain.events import CycleDone, CycleItem, OrderIntended
@@ -18,6 +20,7 @@ from engine.domain.order import OrderType, Side
 from engine.errors import RefusedError
 from engine.ids import cycle_id
 from engine.risk.approvals import drift_refusal
+from engine.risk.effects import effect_of
 from engine.risk.gate import Ruling, judge
 from engine.risk.situation import Situation
 from engine.risk.sizing import protection_prices
@@ -27,43 +30,41 @@ PREVIEWS_KEPT = 8
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A ticket after the gate, with what it was judged on."""
+    """A ticket after the gate, with what it was judged on. qty: what it asks for, in base."""
 
     cycle: str
+    qty: Decimal
     situation: Situation
     ruling: Ruling
 
 
 def preview(core: Core, ticket: Ticket) -> TicketPreview:
     """Return what the guardrails say to a ticket, sending nothing."""
-    judgement = _judge(core, ticket)
-    situation, ruling = judgement.situation, judgement.ruling
-    qty = ruling.intent.qty if ruling.intent else ZERO
-    # a limit as it would be sent, on the tick; a refused one as it was typed
-    limit = (ruling.intent.limit_price if ruling.intent else None) or ticket.limit_price
-    price = limit or (situation.mark.price if situation.mark else None)
+    judgement = _judge(core, ticket, None)
+    situation, intent = judgement.situation, judgement.ruling.intent
+    qty = intent.qty if intent else ZERO
+    price = _price(ticket, judgement)
     notional = qty * price if price is not None else ZERO
     stop, target = _protection(ticket, situation)
-    shown = preview_digest(ticket, qty)
-    core.previews[shown] = price
-    while len(core.previews) > PREVIEWS_KEPT:
-        core.previews.pop(next(iter(core.previews)))
+    cash = core.books.balances.get(situation.instrument.quote, ZERO)
     return TicketPreview(
-        preview_id=shown,
-        refused=ruling.intent is None,
+        preview_id=_keep(core, ticket, qty, Seen(price, judgement.qty)),
+        refused=intent is None,
+        asked_qty=judgement.qty,
         qty=qty,
         price=price,
         notional=notional,
         fee=notional * situation.instrument.taker_fee,
         stop_price=stop,
         target_price=target,
-        checks=ruling.assessment.checks,
+        checks=judgement.ruling.assessment.checks,
+        effect=effect_of(situation, intent, cash) if intent else None,
     )
 
 
 async def submit(core: Core, ticket: Ticket, preview_id: str) -> str:
     """Send a ticket that was previewed; RefusedError when the guardrails now say otherwise. Returns a sentence."""
-    judgement = _judge(core, ticket)
+    judgement = _judge(core, ticket, core.previews.get(preview_id))
     ruling, situation = judgement.ruling, judgement.situation
     item = item_of(ruling, Disposition.ACTED if ruling.intent else Disposition.REFUSED, "")
     if ruling.intent is None:
@@ -77,6 +78,22 @@ async def submit(core: Core, ticket: Ticket, preview_id: str) -> str:
     return f"{ticket.side} {plain(ruling.intent.qty)} {situation.instrument.key}: {status}."
 
 
+def _price(ticket: Ticket, judgement: Judgement) -> Decimal | None:
+    """The order's own price as it would be sent, on the tick; a refused one's as it was typed; else the mark."""
+    intent, mark = judgement.ruling.intent, judgement.situation.mark
+    sent = (intent.limit_price or intent.trigger_price) if intent else None
+    return sent or ticket.limit_price or ticket.trigger_price or (mark.price if mark else None)
+
+
+def _keep(core: Core, ticket: Ticket, qty: Decimal, seen: Seen) -> str:
+    shown = preview_digest(ticket, qty)
+    core.previews.pop(shown, None)
+    core.previews[shown] = seen
+    while len(core.previews) > PREVIEWS_KEPT:
+        core.previews.pop(next(iter(core.previews)))
+    return shown
+
+
 def _check_preview(core: Core, ticket: Ticket, intent: Intent, preview_id: str) -> None:
     """Refuse what is not exactly what the trader saw; a preview is used once, so Send twice sends once (U06)."""
     if preview_digest(ticket, intent.qty) != preview_id or preview_id not in core.previews:
@@ -85,7 +102,7 @@ def _check_preview(core: Core, ticket: Ticket, intent: Intent, preview_id: str) 
         )
     seen = core.previews.pop(preview_id)
     drift = drift_refusal(
-        replace(intent, price=seen or intent.price), intent.price, core.policy.limits.decision_drift_frac
+        replace(intent, price=seen.price or intent.price), intent.price, core.policy.limits.decision_drift_frac
     )
     if drift and ticket.order_type is OrderType.MARKET:
         raise RefusedError(f"Not sent: {drift}; preview it again.")
@@ -116,25 +133,19 @@ def trader_config(core: Core, ticket: Ticket, target: Decimal | None) -> AgentCo
     )
 
 
-def _judge(core: Core, ticket: Ticket) -> Judgement:
-    if ticket.instrument not in core.books.instruments:
-        known = ", ".join(sorted(core.books.instruments))
-        raise RefusedError(f"No instrument {ticket.instrument} here; there are: {known}.")
-    if not ticket.qty > 0:
-        raise RefusedError(f"Quantity {plain(ticket.qty)} is not above 0; write how many units to trade.")
-    if ticket.order_type not in (OrderType.MARKET, OrderType.LIMIT):
-        raise RefusedError(f"A ticket is MARKET or LIMIT, not {ticket.order_type}.")
-    if (ticket.order_type is OrderType.LIMIT) != (ticket.limit_price is not None):
-        raise RefusedError("A LIMIT ticket needs a limit price, and a MARKET ticket has none.")
+def _judge(core: Core, ticket: Ticket, seen: Seen | None) -> Judgement:
+    """Put a ticket through the gate. seen: its preview, whose quantity stays what it was; None: reckon it now."""
+    check_form(core, ticket)
+    qty = seen.qty if seen is not None else qty_in_base(core, ticket)
     now_ms = core.desk.clock.now_ms()
     cycle = _fresh_cycle(core, ticket.instrument, now_ms)
     current = core.books.position(TRADER, ticket.instrument).qty
     buying = ticket.side is Side.BUY
-    config = trader_config(core, ticket, current + ticket.qty if buying else None)
+    config = trader_config(core, ticket, current + qty if buying else None)
     decision_id = f"{cycle}:{ticket.instrument}"
-    situation = core.desk.surroundings.gather(config, _draft(ticket), decision_id, now_ms)
+    situation = core.desk.surroundings.gather(config, _draft(ticket, qty), decision_id, now_ms)
     situation = replace(situation, agent_status=core.trader_status)
-    return Judgement(cycle, situation, judge(situation, cycle, decision_id))
+    return Judgement(cycle, qty, situation, judge(situation, cycle, decision_id))
 
 
 def _fresh_cycle(core: Core, instrument: str, now_ms: int) -> str:
@@ -145,14 +156,15 @@ def _fresh_cycle(core: Core, instrument: str, now_ms: int) -> str:
     return cycle_id(TRADER, now_ms)
 
 
-def _draft(ticket: Ticket) -> DecisionDraft:
+def _draft(ticket: Ticket, qty: Decimal) -> DecisionDraft:
     return DecisionDraft(
         instrument=ticket.instrument,
         direction=Direction.BUY if ticket.side is Side.BUY else Direction.SELL,
         rationale="manual ticket",
         confidence=ONE,
-        quantity=ticket.qty,
+        quantity=qty,
         limit_price=ticket.limit_price,
+        trigger_price=ticket.trigger_price,
     )
 
 

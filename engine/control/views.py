@@ -26,6 +26,7 @@ from engine.domain.money import ZERO, signed_frac
 from engine.domain.order import Order, OrderRole, Side
 from engine.domain.portfolio import Position
 from engine.risk.approvals import Waiting
+from engine.risk.effects import effect_of
 from engine.triggers.schedule import next_slot
 
 CLOSES_SHOWN = 120
@@ -138,6 +139,8 @@ def _approval(core: Core, waiting: Waiting, now_ms: int) -> ApprovalView:
     intent = waiting.intent
     mark = core.desk.surroundings.valuation.marks.get(intent.instrument)
     signed = intent.qty if intent.side is Side.BUY else -intent.qty
+    situation = core.desk.surroundings.gather(waiting.agent, waiting.draft, intent.intent_id, now_ms)
+    cash = core.books.balances.get(situation.instrument.quote, ZERO)
     return ApprovalView(
         approval_id=intent.intent_id,
         code=waiting.code,
@@ -160,6 +163,10 @@ def _approval(core: Core, waiting: Waiting, now_ms: int) -> ApprovalView:
         price_now=mark.price if mark else None,
         price_age_ms=max(0, now_ms - mark.ts_ms) if mark else None,
         expires_in_ms=max(0, waiting.expires_ms - now_ms),
+        policy=waiting.policy_hash,
+        quote_age_ms=max(0, now_ms - waiting.price_ms),
+        trigger_price=intent.trigger_price,
+        effect=effect_of(situation, intent, cash),
     )
 
 

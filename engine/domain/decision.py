@@ -58,7 +58,8 @@ class DecisionDraft:
     """The strict form at the boundary: a direction, a confidence, and hints that code checks.
 
     confidence: 0..1, None only for a hold. quantity: a ceiling in base. target_qty: a signed ceiling.
-    stop, target, limit_price: prices in quote.
+    stop, target, limit_price: prices in quote. trigger_price: the order waits until the market reaches it, then it is a
+    market order; a manual ticket's, never a model's.
     """
 
     instrument: str
@@ -68,6 +69,7 @@ class DecisionDraft:
     quantity: Decimal | None = None
     target_qty: Decimal | None = None
     limit_price: Decimal | None = None
+    trigger_price: Decimal | None = None
     stop: Decimal | None = None
     target: Decimal | None = None
     max_slippage_bps: int | None = None

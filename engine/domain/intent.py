@@ -28,7 +28,8 @@ class Autonomy(StrEnum):
 class Intent:
     """An order that passed the guardrails, or one that only reduces. qty > 0 in base; prices in quote.
 
-    stop_price, target_price: the protection that goes with an entry. price: what it was sized at.
+    stop_price, target_price: the protection that goes with an entry. trigger_price: where a STOP order becomes a market
+    order. price: what it was sized at.
     """
 
     intent_id: str
@@ -50,4 +51,4 @@ class Intent:
     @property
     def notional(self) -> Decimal:
         """Order value in quote at the price it was sized at."""
-        return self.qty * (self.limit_price or self.price)
+        return self.qty * (self.limit_price or self.trigger_price or self.price)

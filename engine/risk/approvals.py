@@ -17,7 +17,11 @@ from engine.ids import short_code
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """One intent in the queue, with what its card shows. before_qty: the agent's position when it was asked."""
+    """One intent in the queue, with what its card shows.
+
+    before_qty: the agent's position when it was asked. policy_hash: the limits it was checked under. price_ms: the time
+    of the price it was sized at, which names that price.
+    """
 
     intent: Intent
     agent: AgentConfig
@@ -26,6 +30,8 @@ class Waiting:
     before_qty: Decimal
     digest: str
     expires_ms: int
+    policy_hash: str
+    price_ms: int
 
     @property
     def code(self) -> str:
@@ -69,12 +75,21 @@ class Approvals:
         return [waiting for waiting in self.waiting.values() if now_ms >= waiting.expires_ms]
 
 
+def changed_refusal(waiting: Waiting, policy_hash: str) -> str:
+    """Return why this is not what was asked about any more; "" while order, policy and price are the same (U09)."""
+    if policy_hash != waiting.policy_hash:
+        return f"the policy is now {policy_hash[:8]}, and the card was drawn under {waiting.policy_hash[:8]}"
+    if digest_of(waiting.intent, policy_hash, waiting.price_ms) != waiting.digest:
+        return "the order is not the one on the card"
+    return ""
+
+
 def digest_of(intent: Intent, policy_hash: str, price_ms: int) -> str:
     """Return the hash that binds an approval to order, policy and the price shown (S10)."""
     parts = (
         intent.intent_id, intent.agent, intent.instrument, intent.side, intent.order_type, plain(intent.qty),
         plain(intent.price), str(intent.limit_price), str(intent.stop_price), str(intent.target_price),
-        policy_hash, str(price_ms),
+        policy_hash, str(price_ms), *(() if intent.trigger_price is None else (plain(intent.trigger_price),)),
     )  # fmt: skip
     return blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
 

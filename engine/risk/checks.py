@@ -105,6 +105,8 @@ def price_collar(s: Situation, target: Decimal) -> Word:
     prices, width = [known_price(s)], s.policy.limits.price_collar_frac
     if s.draft.limit_price is not None:
         prices.append(positive(s.draft.limit_price, "limit price"))
+    if s.draft.trigger_price is not None:
+        prices.append(positive(s.mark.price if s.mark else None, "price"))
     if not adds_exposure(s, target):
         return True, "an exit", "a price above 0"
     if s.median is None:

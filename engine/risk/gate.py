@@ -93,10 +93,11 @@ def _intent(situation: Situation, decision: Decision) -> Intent:
         instrument=instrument.key,
         role=OrderRole.ENTRY if entry else OrderRole.EXIT,
         side=Side.BUY if delta > 0 else Side.SELL,
-        order_type=OrderType.LIMIT if draft.limit_price else OrderType.MARKET,
+        order_type=_type_of(draft),
         qty=abs(delta),
         price=situation.price,
-        limit_price=_on_tick(draft, instrument, buy=delta > 0),
+        limit_price=_on_tick(draft.limit_price, instrument, up=delta < 0),
+        trigger_price=_on_tick(draft.trigger_price, instrument, up=delta > 0),
         stop_price=stop,
         target_price=take,
         reduce_only=not entry,
@@ -104,7 +105,11 @@ def _intent(situation: Situation, decision: Decision) -> Intent:
     )
 
 
-def _on_tick(draft: DecisionDraft, instrument: Instrument, *, buy: bool) -> Decimal | None:
-    if draft.limit_price is None:
-        return None
-    return round_price(draft.limit_price, instrument.price_tick, up=not buy)
+def _type_of(draft: DecisionDraft) -> OrderType:
+    if draft.limit_price is not None:
+        return OrderType.LIMIT
+    return OrderType.MARKET if draft.trigger_price is None else OrderType.STOP
+
+
+def _on_tick(price: Decimal | None, instrument: Instrument, *, up: bool) -> Decimal | None:
+    return None if price is None else round_price(price, instrument.price_tick, up=up)

@@ -72,9 +72,9 @@ def stop_distance(s: Situation) -> Decimal:
 
 
 def protection_prices(s: Situation) -> tuple[Decimal | None, Decimal | None]:
-    """Return the stop and target an entry at the present price brings: the draft's hints, else the agent's fractions.
+    """Return the stop and target that an entry brings: the draft's hints, else the agent's fractions of its price.
 
-    Raises MissingInputError when there is no price.
+    Its price is the limit, the trigger, or the present one. Raises MissingInputError when there is no price.
     """
     draft, wanted, tick = s.draft, s.agent.protection, s.instrument.price_tick
     entry = draft.limit_price or known_price(s)
@@ -87,8 +87,14 @@ def protection_prices(s: Situation) -> tuple[Decimal | None, Decimal | None]:
 
 
 def known_price(s: Situation) -> Decimal:
-    """Return the mark's price. Raises MissingInputError unless it is finite and positive (R22)."""
-    return positive(s.mark.price if s.mark else None, "price")
+    """Return the price an order is reckoned at: the mark, or the trigger that a buy waits for where that is dearer.
+
+    Raises MissingInputError unless it is finite and positive (R22).
+    """
+    price = positive(s.mark.price if s.mark else None, "price")
+    if s.draft.trigger_price is None or s.draft.direction is not Direction.BUY:
+        return price
+    return max(price, positive(s.draft.trigger_price, "trigger price"))
 
 
 def positive(value: Decimal | None, name: str) -> Decimal:

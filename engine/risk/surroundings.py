@@ -92,7 +92,7 @@ class Surroundings:
     def free_cash(self, instrument: Instrument, beside: Sequence[Intent] = ()) -> Decimal:
         """Return the quote balance less what buys on their way reserve; an UNKNOWN order reserves in full (R10).
 
-        A market order reserves the head-room that it was let through with.
+        A market order reserves the head-room that it was let through with; a stop order at its trigger does too.
         """
         balance = self.books.balances.get(instrument.quote, ZERO)
         listed = self.books.instruments
@@ -110,7 +110,8 @@ class Surroundings:
                 yield self._as_coming(intent, intent.qty)
 
     def _as_coming(self, buy: Order | Intent, qty: Decimal) -> _Coming:
-        price = buy.limit_price or self.valuation.price(buy.instrument) or buy.price
+        waits = buy.stop_price if isinstance(buy, Order) else buy.trigger_price
+        price = buy.limit_price or waits or self.valuation.price(buy.instrument) or buy.price
         value = qty * price
         cost = value if buy.limit_price else value * (ONE + HEAD_ROOM_FRAC)
         return _Coming(buy.agent, buy.instrument, qty, value, cost)

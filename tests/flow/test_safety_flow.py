@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from decimal import Decimal
@@ -224,6 +225,70 @@ async def test_approval_after_the_price_moved_is_refused_with_both_numbers(
     assert "50000" in reply.text
     assert "50600" in reply.text
     assert world.books.count.orders == 0
+
+
+@pytest.mark.fault("U09")
+async def test_approval_under_a_policy_that_was_changed_meanwhile_is_refused_with_both(
+    make_world: Make, tester: AgentConfig
+) -> None:
+    world, card = await waiting(make_world, tester)
+    world.core.desk.policy_hash = "another policy"
+    reply = await world.handlers.handle(api.Approve(approval_id=card.intent.intent_id, code=card.code))
+    assert not reply.ok
+    assert "the policy is now another" in reply.text
+    assert card.policy_hash[:8] in reply.text
+    assert world.books.count.orders == 0
+
+
+@pytest.mark.fault("U09")
+async def test_order_edited_after_the_card_was_drawn_is_refused(make_world: Make, tester: AgentConfig) -> None:
+    world, card = await waiting(make_world, tester)
+    edited = replace(card, intent=replace(card.intent, qty=card.intent.qty / 2))
+    world.core.desk.approvals.waiting[card.intent.intent_id] = edited
+    reply = await world.handlers.handle(api.Approve(approval_id=card.intent.intent_id, code=card.code))
+    assert not reply.ok
+    assert "not the one on the card" in reply.text
+    assert world.books.count.orders == 0
+
+
+@pytest.mark.fault("U06")
+async def test_of_two_places_that_approve_at_once_one_sends_and_the_other_hears_it_was_answered(
+    make_world: Make, tester: AgentConfig
+) -> None:
+    world, card = await waiting(make_world, tester)
+    yes = api.Approve(approval_id=card.intent.intent_id, code=card.code)
+    replies = await asyncio.gather(*(world.handlers.handle(replace(yes, actor=who)) for who in ("here", "there")))
+    assert sorted(reply.ok for reply in replies) == [False, True]
+    assert "answered already" in next(reply.text for reply in replies if not reply.ok)
+    await world.bar("50000")
+    assert (world.position(), world.books.count.intents) == (1, 1)
+
+
+@pytest.mark.fault("U05")
+async def test_trade_nobody_answers_expires_and_one_that_waits_at_a_restart_expires_there(
+    make_world: Make, tester: AgentConfig
+) -> None:
+    world, _card = await waiting(make_world, tester, ttl_ms=600_000)
+    world.close()
+    revived = await make_world(agent=world.plan.agents[0], root=world.paths.root)
+    assert not revived.core.desk.approvals.waiting
+    assert not revived.books.approvals
+    assert revived.outcomes("approval") == ["EXPIRED"]
+    assert revived.books.count.orders == 0
+
+
+async def test_card_shows_policy_quote_checks_and_the_portfolio_after_the_trade(
+    make_world: Make, tester: AgentConfig
+) -> None:
+    world, waited = await waiting(make_world, tester)
+    world.clock.advance_ms(2_000)
+    (card,) = views.snapshot(world.core, mono_ms=0, progress=None, finished=False).approvals
+    assert (card.policy, card.quote_age_ms) == (waited.policy_hash, 2_000)
+    assert len(card.checks) > 20
+    effect = card.effect
+    assert effect is not None
+    assert (effect.cash_after, effect.qty_after, effect.gross_after_frac) == (49_950, 1, Decimal("0.5"))
+    assert (effect.at_stop, effect.at_stop_frac) == (1_000, Decimal("0.01"))
 
 
 async def test_rejected_trade_is_gone(make_world: Make, tester: AgentConfig) -> None:

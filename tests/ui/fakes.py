@@ -42,6 +42,7 @@ from engine.api import (
     SourceKind,
     StreamLine,
     TicketPreview,
+    TradeEffect,
     TradingState,
     Verdict,
 )
@@ -58,6 +59,14 @@ CHECKS = (
 CERTIFICATE = CertificateView(
     flatten_id="fl-1", flat=False, took_ms=1_240, lines=((BTC, Decimal("0.2"), Decimal("0.05"), "no liquidity"),)
 )
+
+
+EFFECT = TradeEffect(
+    asset="USDT", cash_before=Decimal(87_000), cash_after=Decimal("80333.14"), free_after=Decimal("80333.14"),
+    qty_before=Decimal(0), qty_after=Decimal(2), gross_before_frac=Decimal("0.128"),
+    gross_after_frac=Decimal("0.1946"), at_stop=Decimal("133.2"), at_stop_frac=Decimal("0.00133"),
+    fee=Decimal("6.66"),
+)  # fmt: skip
 
 
 def position(**changes: Any) -> PositionView:
@@ -119,6 +128,9 @@ def approval(**changes: Any) -> ApprovalView:
         price_now=Decimal("3333.43"),
         price_age_ms=1_200,
         expires_in_ms=252_000,
+        policy="3f2a1b9c00d1e2f3",
+        quote_age_ms=48_000,
+        effect=EFFECT,
     )
     return replace(base, **changes)
 
@@ -231,6 +243,7 @@ def preview(**changes: Any) -> TicketPreview:
     base = TicketPreview(
         preview_id="pv-1",
         refused=False,
+        asked_qty=Decimal("0.2"),
         qty=Decimal("0.2"),
         price=Decimal("64120.55"),
         notional=Decimal("12824.11"),

@@ -1,0 +1,171 @@
+"""Manual trades: stop entries, quantities in other units, and what the portfolio would be after them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from engine import api
+
+BTC = "paper:BTC/USDT"
+Make = Callable[..., Awaitable[Any]]
+D = Decimal
+
+
+def ticket(**changes: Any) -> api.Ticket:
+    base = api.Ticket(
+        instrument=BTC, side=api.Side.BUY, order_type=api.OrderType.MARKET, qty=D("0.5"), stop_frac=D("0.02")
+    )
+    return replace(base, **changes)
+
+
+def stop_at(price: str, **changes: Any) -> api.Ticket:
+    return ticket(order_type=api.OrderType.STOP, trigger_price=D(price), **changes)
+
+
+async def seen(world: Any, wanted: api.Ticket) -> api.TicketPreview:
+    reply = await world.handlers.handle(api.PreviewTicket(ticket=wanted))
+    assert reply.data is not None, reply.text
+    return reply.data
+
+
+async def sent(world: Any, wanted: api.Ticket) -> api.Reply:
+    shown = await seen(world, wanted)
+    return await world.handlers.handle(api.SubmitTicket(ticket=wanted, preview_id=shown.preview_id))
+
+
+async def test_stop_ticket_waits_for_its_price_then_buys_with_a_stop_below_it(make_world: Make) -> None:
+    world = await make_world()
+    await world.bar("50000")
+    shown = await seen(world, stop_at("51000"))
+    assert (shown.refused, shown.price, shown.stop_price) == (False, 51_000, 49_980)
+    assert (await sent(world, stop_at("51000"))).ok
+    await world.bar("50000", "50900", "50000", "50900")
+    assert world.position("trader") == 0
+    await world.bar("50900", "51100", "50900", "51050")
+    assert world.position("trader") == D("0.5")
+    (stop,) = world.books.orders.values()
+    assert (stop.role, stop.stop_price, stop.qty) == (api.OrderRole.STOP, 49_980, D("0.5"))
+
+
+async def test_waiting_stop_ticket_reserves_its_price_against_the_next_trade(make_world: Make) -> None:
+    world = await make_world()
+    await world.bar("50000")
+    assert (await sent(world, stop_at("54000", qty=D("1.5")))).ok
+    free = world.core.desk.surroundings.free_cash(world.books.instruments[BTC])
+    assert free == 100_000 - D("1.5") * 54_000 * D("1.01") * D("1.001")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        (stop_at("50000"), "A BUY STOP waits above the market, which is at 50000"),
+        (stop_at("50500", side=api.Side.SELL), "A SELL STOP waits below the market"),
+        (ticket(trigger_price=D(51_000)), "A MARKET ticket has no stop price"),
+        (ticket(order_type=api.OrderType.STOP), "A STOP ticket needs a stop price"),
+        (stop_at("51000", limit_price=D(50_000)), "A STOP ticket has no limit price"),
+        (ticket(order_type=api.OrderType.LIMIT), "A LIMIT ticket needs a limit price"),
+        (ticket(order_type=api.OrderType.TAKE_PROFIT), "A ticket is MARKET, LIMIT or STOP"),
+        (stop_at("NaN"), "not above 0"),
+        (ticket(qty=D("NaN")), "not above 0"),
+        (ticket(unit="ETH"), "write BTC, USDT, or a percentage of equity"),
+        (ticket(unit="%", qty=D("1.5")), "150% of equity is more than all of it"),
+        (ticket(unit="USDT", qty=D("0.01")), "buys less than one step of 0.00001 BTC"),
+    ],
+)
+async def test_ticket_that_is_not_whole_is_refused_with_what_to_write(
+    make_world: Make, wanted: api.Ticket, said: str
+) -> None:
+    world = await make_world()
+    await world.bar("50000")
+    reply = await world.handlers.handle(api.PreviewTicket(ticket=wanted))
+    assert not reply.ok
+    assert said in reply.text
+
+
+async def test_stop_far_from_the_median_is_refused_by_the_collar(make_world: Make) -> None:
+    world = await make_world()
+    await world.bar("50000")
+    shown = await seen(world, stop_at("56000"))
+    assert shown.refused
+    assert shown.checks[-1].code is api.CheckCode.PRICE_COLLAR
+
+
+async def test_one_position_has_one_stop(make_world: Make) -> None:
+    world = await make_world()
+    await world.bar("50000")
+    await sent(world, ticket())
+    await world.bar("50000")
+    reply = await world.handlers.handle(api.PreviewTicket(ticket=stop_at("48000", side=api.Side.SELL)))
+    assert "A stop for 0.5 rests at 49000 already" in reply.text
+
+
+async def test_unprotected_position_is_sold_by_a_stop_ticket_when_the_price_falls_to_it(make_world: Make) -> None:
+    world = await make_world()
+    await world.bar("50000")
+    await sent(world, ticket(stop_frac=None))
+    await world.bar("50000")
+    assert (await sent(world, stop_at("49000", side=api.Side.SELL, stop_frac=None))).ok
+    await world.bar("49500")
+    assert world.position("trader") == D("0.5")
+    await world.bar("49500", "49500", "48900", "48900")
+    assert world.position("trader") == 0
+
+
+@pytest.mark.parametrize(
+    ("wanted", "qty"),
+    [
+        (ticket(qty=D(500), unit="USDT"), "0.01"),
+        (ticket(qty=D("0.02"), unit="%"), "0.04"),
+        (ticket(qty=D("0.25"), unit="BTC"), "0.25"),
+        (stop_at("51000", qty=D(510), unit="USDT"), "0.01"),
+        (ticket(order_type=api.OrderType.LIMIT, limit_price=D(49_999), qty=D(1), unit="USDT"), "0.00002"),
+    ],
+)
+async def test_quantity_in_quote_or_in_percent_of_equity_becomes_whole_steps(
+    make_world: Make, wanted: api.Ticket, qty: str
+) -> None:
+    world = await make_world()
+    await world.bar("50000")
+    shown = await seen(world, wanted)
+    assert shown.asked_qty == D(qty)
+
+
+async def test_quantity_in_quote_stays_what_the_preview_said_as_the_price_moves(make_world: Make) -> None:
+    world = await make_world()
+    await world.bar("50000")
+    wanted = ticket(qty=D(500), unit="USDT")
+    shown = await seen(world, wanted)
+    await world.bar("50200")
+    assert (await world.handlers.handle(api.SubmitTicket(ticket=wanted, preview_id=shown.preview_id))).ok
+    await world.bar("50200")
+    assert world.position("trader") == D("0.01")
+
+
+async def test_preview_shows_the_portfolio_after_the_trade(make_world: Make) -> None:
+    world = await make_world()
+    await world.bar("50000")
+    effect = (await seen(world, ticket())).effect
+    assert effect is not None
+    assert (effect.cash_before, effect.cash_after, effect.free_after) == (100_000, 74_975, 74_975)
+    assert (effect.qty_before, effect.qty_after) == (0, D("0.5"))
+    assert (effect.gross_before_frac, effect.gross_after_frac) == (0, D("0.25"))
+    assert (effect.at_stop, effect.at_stop_frac, effect.fee) == (500, D("0.005"), 25)
+    await sent(world, ticket())
+    await world.bar("50000")
+    assert world.books.balances["USDT"] == effect.cash_after
+
+
+async def test_preview_of_a_sale_brings_cash_back_and_needs_no_stop(make_world: Make) -> None:
+    world = await make_world()
+    await world.bar("50000")
+    await sent(world, ticket())
+    await world.bar("50000")
+    effect = (await seen(world, ticket(side=api.Side.SELL))).effect
+    assert effect is not None
+    assert (effect.cash_before, effect.cash_after) == (74_975, 99_950)
+    assert (effect.gross_after_frac, effect.at_stop) == (0, None)
