@@ -47,6 +47,7 @@ COMMANDS = {
     "export": ("reading:export", "Write a table as CSV, JSON or JSON lines."),
     "data": ("data:data", "Import recorded candles."),
     "simulate": ("simulate:simulate", "Prove orders and money against faults and crashes."),
+    "keys": ("keys:keys", "Keep, list or remove the keys of model providers."),
     "doctor": ("checks:doctor", "Say what works here, what is missing, and how to get it."),
 }
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from engine.config import check_flags, write_defaults
+    from engine.keys import list_keys, remove_key, set_key
     from engine.ops.simulate.campaign import simulate
     from engine.paths import config_dir, default_store
     from engine.runtime.databases import back_up, describe, migrate, restore
@@ -37,11 +38,14 @@ _HOMES = {
     "export": "engine.runtime.reads",
     "halt": "engine.runtime.halting",
     "import_recording": "engine.runtime.importing",
+    "list_keys": "engine.keys",
     "migrate": "engine.runtime.databases",
     "query": "engine.runtime.link",
     "refuse_owned": "engine.store.lock",
+    "remove_key": "engine.keys",
     "replay": "engine.runtime.replay",
     "restore": "engine.runtime.databases",
+    "set_key": "engine.keys",
     "simulate": "engine.ops.simulate.campaign",
     "verify": "engine.runtime.reads",
     "write_defaults": "engine.config",
@@ -49,8 +53,9 @@ _HOMES = {
 
 __all__ = [
     "ConsoleOptions", "EngineHost", "ReplayOptions", "back_up", "check_flags", "config_dir", "connect",
-    "console_host", "default_store", "demo_host", "describe", "doctor", "export", "halt", "import_recording", "migrate",
-    "query", "refuse_owned", "replay", "restore", "simulate", "verify", "write_defaults",
+    "console_host", "default_store", "demo_host", "describe", "doctor", "export", "halt", "import_recording",
+    "list_keys", "migrate", "query", "refuse_owned", "remove_key", "replay", "restore", "set_key", "simulate",
+    "verify", "write_defaults",
 ]  # fmt: skip
 
 

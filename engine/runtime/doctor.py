@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-from engine.errors import QuarterdeckError
+from engine.keys import keyring_problem
 from engine.paths import config_dir, default_store
 from engine.store.places import place_of
 
@@ -88,21 +88,5 @@ def _file_system(path: Path) -> Check:
 
 
 def _keyring() -> Check:
-    return _tried("keyring", _keyring_name, "only language models need keys; a Secret Service makes it ready")
-
-
-def _keyring_name() -> str:
-    import keyring  # may talk to the session bus; only here
-
-    backend = keyring.get_keyring()
-    name = f"{type(backend).__module__}.{type(backend).__name__}"
-    if name.startswith(("keyring.backends.fail", "keyring.backends.null", "keyrings.alt")):
-        raise QuarterdeckError(f"{name} keeps no secret")
-    return name
-
-
-def _tried(check: str, look: Callable[[], str], advice: str) -> Check:
-    try:
-        return _row(check, True, look(), "")
-    except Exception as error:
-        return _row(check, False, str(error)[:80], advice, bad="note")
+    problem = keyring_problem()
+    return _row("keyring", not problem, problem[:120] or "keeps secrets", "only language models need keys", bad="note")
