@@ -23,6 +23,11 @@ def new_token() -> str:
     return secrets.token_hex(8)
 
 
+def new_salt() -> bytes:
+    """Return 16 random bytes, for the hash of a passphrase."""
+    return secrets.token_bytes(16)
+
+
 def client_order_id(store_id: str, intent_id: str) -> str:
     """Return the order id the venue will know: 8 hex of the store, 24 hex of the intent (R9).
 

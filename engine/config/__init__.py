@@ -1,7 +1,7 @@
 """Files and flags into domain values; what cannot be read exactly is refused in one sentence."""
 
 from engine.config.agents import agent_files, load_agent, load_agents
-from engine.config.canonical import canonical_json, config_hash
+from engine.config.canonical import canonical_json, config_hash, from_canonical
 from engine.config.flags import agents_of, check_flags, flags_to_agent, flags_to_policy
 from engine.config.instruments import Instruments, assumed
 from engine.config.policy import PolicyField, load_policy, policy_fields, policy_of
@@ -18,6 +18,7 @@ __all__ = [
     "config_hash",
     "flags_to_agent",
     "flags_to_policy",
+    "from_canonical",
     "load_agent",
     "load_agents",
     "load_policy",

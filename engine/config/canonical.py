@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import types
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
+from enum import Enum
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from engine.domain.money import plain
+from engine.errors import StoreError
+
+T = TypeVar("T")
 
 
 def canonical_json(config: Any) -> str:
@@ -36,3 +41,32 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
     return value
+
+
+def from_canonical(kind: type[T], text: str) -> T:
+    """Return the value a canonical JSON stands for. A field that it does not have yet takes its default.
+
+    Raises StoreError when it is not one of that kind, as after an older program opens a newer one's store.
+    """
+    try:
+        return _value(kind, json.loads(text))
+    except (TypeError, ValueError, KeyError, AttributeError, ArithmeticError) as error:
+        raise StoreError(f"a {kind.__name__} on record cannot be read: {error!r}; use a newer quarterdeck.") from None
+
+
+def _value(hint: Any, data: Any) -> Any:
+    if isinstance(hint, types.UnionType):
+        return None if data is None else _value(get_args(hint)[0], data)
+    if is_dataclass(hint) and isinstance(hint, type):
+        hints = get_type_hints(hint)
+        return hint(**{name: _value(hints[name], inner) for name, inner in data.items()})
+    parts = get_args(hint)
+    if get_origin(hint) is tuple:
+        return tuple(_value(parts[0], each) for each in data)
+    if parts:  # a mapping
+        return {key: _value(parts[1], inner) for key, inner in data.items()}
+    if hint is Decimal or (isinstance(hint, type) and issubclass(hint, Enum)):
+        return hint(data)
+    if type(data) is not hint:
+        raise TypeError(f"{data!r} is not {hint}")
+    return data

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from engine.agents.cycle import Desk, run_cycle
 from engine.agents.manager import RunningAgent
 from engine.control.approving import use
+from engine.control.governing import Governor
 from engine.control.previewed import Seen
 from engine.control.watching import Watch
 from engine.domain.agent import AgentStatus
@@ -57,6 +58,7 @@ class Core:
         self.reconciler = Reconciler(desk.journal, gateway, desk.clock)
         self.resolver = Resolver(desk.journal, desk.router, gateway, desk.clock)
         self.watch = Watch(desk, policy, self.halt, self._trip)
+        self.governor: Governor | None = None
         self.flatten: Flatten | None = None
         self.feed_status: FeedStatus | None = None
         self.data_ms: int | None = None
@@ -68,6 +70,12 @@ class Core:
         self._flattened_by: set[str] = set()
         self._owed: StateChanged | None = None
         self._on_candle = [a for a in self.agents.values() if a.config.schedule.every_candle]
+
+    def adopt(self, policy: Policy, policy_hash: str) -> None:
+        """Let everything that looks at the policy look at another one, from here on."""
+        self.policy = self.desk.surroundings.policy = policy
+        self.desk.policy_hash = policy_hash
+        self.watch.adopt(policy)
 
     @property
     def shown_state(self) -> TradingState:
@@ -249,6 +257,8 @@ class Core:
     async def _heartbeat_work(self, now_ms: int) -> None:
         if self.desk.approvals.waiting:
             self._expire(now_ms)
+        if self.governor is not None and self.governor.waits:
+            self.governor.on_clock()
         if self.resolver.has_work:
             await self.resolver.step()
         if self.flatten is not None:

@@ -44,6 +44,11 @@ class Watch:
         self._sure: Decimal | None = None
         self._two = TwoSample()
 
+    def adopt(self, policy: Policy) -> None:
+        """Measure by another policy's limits from the next mark on."""
+        self.kill = KillSwitch(policy.kill)
+        self._peak_step = 1 + policy.kill.drawdown_frac / 10
+
     def take_up(self) -> None:
         """Go on from the books, once they stand as the venue has them."""
         self._peak_is(self._books.baseline.peak)

@@ -55,6 +55,7 @@ from engine.domain.lifecycle import NEWS_OF_STATUS, News, after_fill, after_news
 from engine.domain.money import ZERO
 from engine.domain.order import Fill, Order, OrderRole, OrderStatus
 from engine.domain.policy import TradingState
+from engine.domain.policy_book import GOVERNANCE_EVENTS, GovernanceEvent, PolicyBook
 from engine.domain.portfolio import STEPS_KEPT, LateMoveError, Move, Position, Trail, move_key
 from engine.domain.valuation import money_assets
 
@@ -122,6 +123,7 @@ class Books:
     blocked: dict[str, str] = field(default_factory=dict)
     in_doubt: set[str] = field(default_factory=set)
     held_up: dict[str, str] = field(default_factory=dict)
+    governance: PolicyBook = field(default_factory=PolicyBook)
     count: Counters = field(default_factory=Counters)
     epoch: int = 0
     last_ts_ms: int = 0
@@ -449,6 +451,9 @@ class Books:
     def _reconciled(self, ts_ms: int, event: Reconciled) -> None:
         self.reconciled_ms = event.upto_ms
 
+    def _governed(self, ts_ms: int, event: GovernanceEvent) -> None:
+        self.governance.take(ts_ms, event)
+
     def _incident(self, ts_ms: int, event: Incident) -> None:
         self.count.incidents += 1
 
@@ -481,4 +486,5 @@ _HANDLERS = {
     FeePosted: Books._fee,
     DifferenceFound: Books._found,
     DifferenceClosed: Books._closed,
+    **dict.fromkeys(GOVERNANCE_EVENTS, Books._governed),
 }

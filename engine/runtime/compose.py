@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from engine.agents.cycle import Desk
 from engine.agents.manager import hire
 from engine.clock import Clock, ManualClock
 from engine.config import canonical_json, config_hash
+from engine.control.admin import AdminSecret
 from engine.control.core import Core
+from engine.control.governing import Governor, Ruled
 from engine.control.stream import Stream
 from engine.domain.agent import AgentConfig, AgentStatus, Schedule
 from engine.domain.books import Books
@@ -21,7 +23,6 @@ from engine.domain.events import (
     FundsMoved,
     Genesis,
     InstrumentListed,
-    PolicyAdopted,
     RecordingOpened,
     StateChanged,
 )
@@ -38,6 +39,7 @@ from engine.execution.router import Router
 from engine.llm.client import ModelClient
 from engine.llm.router import client_for
 from engine.market.state import MarketState
+from engine.paths import config_dir
 from engine.risk.approvals import Approvals
 from engine.risk.surroundings import Surroundings
 from engine.store.journal import Journal
@@ -49,7 +51,11 @@ ClientFinder = Callable[[str], ModelClient]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What an engine is made of. interval_ms: length of the feed's candles; recordings: the files prices come from."""
+    """What an engine is made of. interval_ms: length of the feed's candles; recordings: the files prices come from.
+
+    policy: what the file and the flags ask for; what of it is in force, the store decides (R24). environ: variables
+    that may tighten it; none in a replay, which must not depend on the machine. admin: None: the machine's own.
+    """
 
     policy: Policy
     instruments: tuple[Instrument, ...]
@@ -58,6 +64,8 @@ class Plan:
     interval_ms: int
     recordings: tuple[RecordingOpened, ...] = ()
     actor: str = "trader"
+    environ: Mapping[str, str] = field(default_factory=dict)
+    admin: AdminSecret | None = None
 
 
 @dataclass(slots=True)
@@ -69,6 +77,7 @@ class Parts:
     gateway: PaperGateway
     stream: Stream
     paper_store: PaperStore | None
+    ruled: Ruled
 
     def close(self) -> None:
         """Flush and close the store, then the venue's."""
@@ -115,13 +124,16 @@ def assemble(
     """Wire a core on an open journal. durable: the paper venue keeps its truth on disk, and a HALT file is obeyed."""
     paths = journal.paths
     books = journal.books
-    valuation = Valuation(plan.policy.account_currency, plan.policy.usd_peg)
-    agents = [hire(config, find_client(config.model)) for config in plan.agents]
+    mode = books.genesis.mode if books.genesis else Mode.PAPER
+    ruled = Ruled(books.governance, plan.policy, plan.agents, plan.environ, mode, clock.now_ms())
+    policy = ruled.policy
+    valuation = Valuation(policy.account_currency, policy.usd_peg)
+    agents = [hire(config, find_client(config.model)) for config in ruled.agents]
     window = max((agent.bars_needed for agent in agents), default=1)
     market = MarketState(plan.interval_ms, timeframes={agent.timeframe_ms for agent in plan.agents}, window=window)
     paper_store = PaperStore(paths.paper_db) if durable else None
     listed = {instrument.key: instrument for instrument in plan.instruments}
-    gateway = PaperGateway(listed, plan.policy.paper, clock, store=paper_store)
+    gateway = PaperGateway(listed, policy.paper, clock, store=paper_store)
     latch = SendLatch(books, paths.halt_latch if durable else None)
     if books.state is TradingState.HALTED:
         latch.close()
@@ -129,11 +141,12 @@ def assemble(
         valuation.list_instrument(instrument)
     store_id = books.genesis.store_id if books.genesis else ""
     router = Router(journal, gateway, latch, clock, store_id)
-    surroundings = Surroundings(books, market, valuation, plan.policy)
-    desk = Desk(journal, market, surroundings, Approvals(), router, clock, config_hash(plan.policy))
+    surroundings = Surroundings(books, market, valuation, policy)
+    desk = Desk(journal, market, surroundings, Approvals(), router, clock, config_hash(policy))
     slots = slot_clock(plan.agents, books) if isinstance(clock, ManualClock) else None
-    core = Core(desk, gateway, latch, plan.policy, agents, plan.source, slots)
-    return Parts(core, journal, gateway, stream, paper_store)
+    core = Core(desk, gateway, latch, policy, agents, plan.source, slots)
+    core.governor = Governor(core, ruled, plan.admin or AdminSecret(config_dir()))
+    return Parts(core, journal, gateway, stream, paper_store, ruled)
 
 
 def slot_clock(agents: Iterable[AgentConfig], books: Books) -> SlotClock | None:
@@ -168,7 +181,7 @@ async def arm(parts: Parts, plan: Plan, now_ms: int) -> None:
         for asset, qty in books.balances.items():
             if qty > 0:
                 parts.gateway.deposit(asset, qty)
-    journal.record(now_ms, *_news(plan, journal))
+    journal.record(now_ms, *_news(plan, journal, parts.ruled))
     await core.reconciler.at_start()
     await core.halt_on_overfill()
     await core.take_up(now_ms)
@@ -183,14 +196,14 @@ def _may_fund(books: Books) -> bool:
     return replayed or not books.count.fills
 
 
-def _news(plan: Plan, journal: Journal) -> list[Event]:
+def _news(plan: Plan, journal: Journal, ruled: Ruled) -> list[Event]:
     """Return the rows that say what this engine has and the journal does not know yet."""
     books = journal.books
     events: list[Event] = [EngineStarted(epoch=journal.epoch, source_label=plan.source.kind.value)]
     events += [InstrumentListed(instrument=i) for i in plan.instruments if books.instruments.get(i.key) != i]
     events += plan.recordings
-    events.append(PolicyAdopted(policy_hash=config_hash(plan.policy), policy_json=canonical_json(plan.policy)))
-    for agent in plan.agents:
+    events += ruled.news
+    for agent in ruled.agents:
         events.append(
             AgentRegistered(agent=agent.name, config_hash=config_hash(agent), config_json=canonical_json(agent))
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -88,6 +89,7 @@ def _replaying(
         agents=tuple(agents),
         source=feed.source,
         interval_ms=min(recording.interval_ms for recording in recordings),
+        environ=os.environ,
         recordings=tuple(
             RecordingOpened(instrument=one.key, name=r.name, sha256=r.sha256, interval_ms=r.interval_ms)
             for one, r in zip(listed, recordings, strict=True)
@@ -104,7 +106,10 @@ def _watching(
     interval_ms = min(agent.timeframe_ms for agent in agents)
     make = _simulated if options.feed == "simulated" else _exchange
     feed, clock = make(options, listed, interval_ms)
-    plan = Plan(policy=policy, instruments=listed, agents=tuple(agents), source=feed.source, interval_ms=interval_ms)
+    plan = Plan(
+        policy=policy, instruments=listed, agents=tuple(agents), source=feed.source, interval_ms=interval_ms,
+        environ=os.environ,
+    )  # fmt: skip
     return feed, clock, plan
 
 

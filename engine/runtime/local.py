@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from engine.api import Command, Flatten, Query, Reply
 from engine.clock import Clock, ManualClock, SystemClock
-from engine.config import Instruments, load_agents, policy_of
+from engine.config import Instruments, from_canonical, load_agents, policy_of
 from engine.control.core import Core
 from engine.control.handlers import Handlers
 from engine.control.stream import Stream
@@ -92,7 +93,8 @@ def _clock_of(plan: Plan, journal: Journal) -> Clock:
 def _plan_of(journal: Journal, *, anyway: bool) -> tuple[Plan, str]:
     """Return a plan for a store without a feed, its own instruments and the agents that fit them, and a note.
 
-    What takes risk away must not wait for a file to be mended: anyway puts the documented limits in its place.
+    What takes risk away must not wait for a file to be mended: anyway does without it. The limits are the store's: a
+    command is no start, and takes no edit of the policy file in.
     """
     books, folder = journal.books, config_dir()
     genesis = books.genesis
@@ -106,6 +108,8 @@ def _plan_of(journal: Journal, *, anyway: bool) -> tuple[Plan, str]:
             raise
         agents, note = (), f"The configuration was left aside: {error}"
         policy = Policy(account_currency=genesis.account_currency, usd_peg=genesis.usd_peg) if genesis else Policy()
+    if books.governance.version:
+        policy = from_canonical(Policy, books.governance.file_json)
     fitting = tuple(agent for agent in agents if all(key in books.instruments for key in agent.instruments))
     plan = Plan(
         policy=policy,
@@ -113,5 +117,6 @@ def _plan_of(journal: Journal, *, anyway: bool) -> tuple[Plan, str]:
         agents=fitting,
         source=Source(kind=kind, name=NO_ENGINE),
         interval_ms=min((agent.timeframe_ms for agent in fitting), default=60_000),
+        environ={} if note else os.environ,
     )
     return plan, note

@@ -206,6 +206,8 @@ class Proof:
             _breach(f"journal row {seq}: {error}")
         except KeyError as error:
             _breach(f"journal row {seq}: it names {error}, which no row before it lists.")
+        if self.books.governance.breach:
+            _breach(f"journal row {seq}: {self.books.governance.breach}.")
         if type(event) is Filled:
             self._fill(seq, event)
         self._carry(event)

@@ -9,6 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.domain.events.cycles import ApprovalAsked, ApprovalClosed, CycleDone, CycleHeld, CycleItem
+from engine.domain.events.governance import (
+    AdminTried,
+    ChangeAnswered,
+    ChangeRequested,
+    PolicyFileSeen,
+    PolicyVersioned,
+)
 from engine.domain.events.money import (
     Adjusted,
     AdjustmentKind,
@@ -48,7 +55,8 @@ Event = (
     | Checkpoint | CycleHeld | CycleDone | OrderIntended | OrdersUpdated | OrderResized | OrderShown | OrdersResolved
     | Filled | ApprovalAsked | ApprovalClosed | StateChanged | AgentChanged | EquityMarked | BaselineReset
     | EntriesBlocked | FlattenStarted | FlattenEnded | Incident | Adjusted | FillCorrected | FeePosted
-    | DifferenceFound | DifferenceClosed | Reconciled
+    | DifferenceFound | DifferenceClosed | Reconciled | PolicyVersioned | ChangeRequested | ChangeAnswered | AdminTried
+    | PolicyFileSeen
 )  # fmt: skip
 
 EVENT_TYPES: dict[int, type] = {cls.KIND: cls for cls in Event.__args__}  # type: ignore[attr-defined]
@@ -67,11 +75,14 @@ __all__ = [
     "EVENT_TYPES",
     "Adjusted",
     "AdjustmentKind",
+    "AdminTried",
     "AgentChanged",
     "AgentRegistered",
     "ApprovalAsked",
     "ApprovalClosed",
     "BaselineReset",
+    "ChangeAnswered",
+    "ChangeRequested",
     "Checkpoint",
     "Closing",
     "CycleDone",
@@ -99,6 +110,8 @@ __all__ = [
     "OrdersResolved",
     "OrdersUpdated",
     "PolicyAdopted",
+    "PolicyFileSeen",
+    "PolicyVersioned",
     "Reconciled",
     "Recorded",
     "RecordingOpened",

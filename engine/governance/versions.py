@@ -1,0 +1,177 @@
+"""What follows from a change that is wanted: a version at once, or a request that waits (R24). Pure: events only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+
+from engine.config import canonical_json, from_canonical
+from engine.domain.agent import AgentConfig
+from engine.domain.events import ChangeAnswered, ChangeRequested, Event, PolicyFileSeen, PolicyVersioned
+from engine.domain.governance import AskedBy, ChangeRequest, PolicyChange, Verdict
+from engine.domain.intent import Mode
+from engine.domain.policy import GovernanceRules, Policy
+from engine.domain.policy_book import PolicyBook
+from engine.governance.document import Document, changed, differences, harmless, loosening
+
+REASON_MAX = 300
+OPEN_MAX = 50
+"""Requests that may wait at once, over everybody who asks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """A change that somebody wants."""
+
+    changes: tuple[PolicyChange, ...]
+    actor: str
+    asked_by: AskedBy
+    reason: str
+
+
+@dataclass(slots=True)
+class Drafting:
+    """Events in the making, on a copy of the book, so that each is made of what the one before it leaves."""
+
+    book: PolicyBook
+    now_ms: int
+    filed: Mapping[str, AgentConfig]
+    events: list[Event] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, book: PolicyBook, now_ms: int, filed: Mapping[str, AgentConfig]) -> Drafting:
+        """Begin from a book, which stays as it is. filed: the agents as their files have them."""
+        return cls(deepcopy(book), now_ms, filed)
+
+    @property
+    def document(self) -> Document:
+        """Return the policy as the events so far leave it."""
+        return document_of(self.book)
+
+    def tell(self, event: Event) -> None:
+        """Add an event."""
+        self.book.take(self.now_ms, event)  # type: ignore[arg-type]
+        self.events.append(event)
+
+    def version(self, wish: Wish, request_id: str = "") -> None:
+        """Put changes in force as the next version."""
+        after = changed(self.document, wish.changes, self.filed)
+        self.tell(
+            PolicyVersioned(
+                version=self.book.version + 1,
+                policy_json=canonical_json(after.policy),
+                agents=after.agents,
+                changes=wish.changes,
+                actor=wish.actor,
+                asked_by=wish.asked_by,
+                request_id=request_id,
+                reason=wish.reason[:REASON_MAX],
+            )
+        )
+
+    def version_one(self, policy: Policy) -> None:
+        """Put a new store's first policy on record."""
+        self.tell(
+            PolicyVersioned(
+                version=1, policy_json=canonical_json(policy), agents=(), changes=(), actor="trader",
+                asked_by=AskedBy.FILE, request_id="", reason="new store",
+            )
+        )  # fmt: skip
+
+    def wish(self, wish: Wish, rules: GovernanceRules, mode: Mode) -> str:
+        """Apply what tightens at once, and let what loosens wait; return the request's id, "" when nothing waits.
+
+        rules: those in force, environment included. Without require_approval a person's own loosening on paper applies
+        at once too; an agent's never does.
+        """
+        free = mode is Mode.PAPER and not rules.require_approval and wish.asked_by is not AskedBy.AGENT
+        at_once = wish.changes if free else harmless(wish.changes)
+        waits = () if free else loosening(wish.changes)
+        if at_once:
+            self.version(Wish(changes=at_once, actor=wish.actor, asked_by=wish.asked_by, reason=wish.reason))
+        return self.request(wish, waits) if waits else ""
+
+    def request(self, wish: Wish, changes: tuple[PolicyChange, ...]) -> str:
+        """Ask for an approval, from the version in force; return the request's id."""
+        request_id = f"cr-{self.book.asked + 1}"
+        self.tell(
+            ChangeRequested(
+                request_id=request_id,
+                base_version=self.book.version,
+                base_hash=self.book.hash,
+                changes=changes,
+                actor=wish.actor,
+                asked_by=wish.asked_by,
+                reason=wish.reason[:REASON_MAX],
+            )
+        )
+        return request_id
+
+    def answer(self, request: ChangeRequest, answer: Verdict, actor: str, note: str, due_ms: int = 0) -> None:
+        """Answer a request."""
+        self.tell(
+            ChangeAnswered(
+                request_id=request.request_id, answer=answer, actor=actor, note=note[:REASON_MAX],
+                digest=request.digest, due_ms=due_ms,
+            )
+        )  # fmt: skip
+
+    def apply_due(self, *, arming: bool, mode: Mode) -> None:
+        """Put approved requests in force whose time has come, in LIVE only while arming; a stale one is closed."""
+        for request in list(self.book.requests.values()):
+            if not request.is_approved:
+                continue
+            if is_stale(request, self.book):
+                self.answer(request, Verdict.STALE, "clock", stale_words(request, self.book))
+            elif self.now_ms >= request.due_ms and (arming or mode is Mode.PAPER):
+                made = Wish(changes=request.changes, actor=request.actor, asked_by=request.asked_by,
+                            reason=request.reason)  # fmt: skip
+                self.version(made, request.request_id)
+
+
+def document_of(book: PolicyBook) -> Document:
+    """Return the policy in force; StoreError when it cannot be read."""
+    return Document(from_canonical(Policy, book.policy_json), book.agents)
+
+
+def is_stale(request: ChangeRequest, book: PolicyBook) -> bool:
+    """Tell whether the policy is another by now than the one a request would change."""
+    return not (request.base_version == book.version and request.base_hash == book.hash)
+
+
+def stale_words(request: ChangeRequest, book: PolicyBook) -> str:
+    """Say why a stale request cannot apply."""
+    return f"it would change version {request.base_version}, and version {book.version} is in force"
+
+
+def at_start(drafting: Drafting, asked: Policy, rules: GovernanceRules, mode: Mode) -> None:
+    """Compare the policy file with what it said before: what was tightened in it applies, what was loosened waits.
+
+    Fields that nobody edited stay as they are in force, whatever the file says: an approved change made elsewhere is
+    not undone by an old file. A request of the file's that has become stale is asked anew.
+    """
+    book = drafting.book
+    before = from_canonical(Policy, book.file_json)
+    wanted = {change.field for change in differences(before, asked)}
+    edited = bool(wanted)
+    for request in list(book.requests.values()):
+        if request.is_approved or not (is_stale(request, book) or (edited and request.asked_by is AskedBy.FILE)):
+            continue
+        if request.asked_by is AskedBy.FILE:
+            wanted |= {change.field for change in request.changes}
+        stale = is_stale(request, book)
+        note = stale_words(request, book) if stale else "the file was edited again"
+        drafting.answer(request, Verdict.STALE if stale else Verdict.WITHDRAWN, "start", note)
+    if edited:
+        drafting.tell(PolicyFileSeen(policy_json=canonical_json(asked)))
+    changes = only(differences(drafting.document.policy, asked), wanted)
+    if changes:
+        wish = Wish(changes=changes, actor="trader", asked_by=AskedBy.FILE, reason="the policy file was edited")
+        drafting.wish(wish, rules, mode)
+    drafting.apply_due(arming=True, mode=mode)
+
+
+def only(changes: Iterable[PolicyChange], fields: set[str]) -> tuple[PolicyChange, ...]:
+    """Return the changes of some fields."""
+    return tuple(change for change in changes if change.field in fields)
