@@ -39,6 +39,11 @@ class StorePaths:
         return self.root / "HALT"
 
     @property
+    def prompts(self) -> Path:
+        """What models were asked and answered, by hash."""
+        return self.root / "prompts"
+
+    @property
     def backups(self) -> Path:
         """Proven copies, one directory each."""
         return self.root / "backups"

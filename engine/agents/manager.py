@@ -15,7 +15,7 @@ class RunningAgent:
     """One agent in memory. last: its latest decision in words; failures: cycles failed in a row.
 
     decisions: direction, or "failed", -> how many; refusals: code of the check -> how many. hold_answer: the latest
-    answer that only held, and hold_row its journal row.
+    answer that only held, and hold_row its journal row. pulse: the indicators a language model is told of.
     """
 
     config: AgentConfig
@@ -30,6 +30,7 @@ class RunningAgent:
     refusals: dict[str, int] = field(default_factory=dict)
     hold_answer: ModelAnswer | None = None
     hold_row: CycleHeld | None = None
+    pulse: Indicators | None = None
 
     @property
     def name(self) -> str:

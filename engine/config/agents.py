@@ -25,7 +25,7 @@ from engine.config.fields import (
 )
 from engine.config.instruments import Instruments
 from engine.config.toml import read_toml
-from engine.domain.agent import EXTERNAL, TRADER, AgentConfig, AgentLimits, Protection, Schedule
+from engine.domain.agent import EXTERNAL, TRADER, AgentConfig, AgentLimits, PromptConfig, Protection, Schedule
 from engine.domain.intent import Autonomy, Mode
 from engine.errors import UsageError
 
@@ -85,6 +85,10 @@ def _top(instruments: Instruments) -> dict[str, Key]:
         "autonomy": Key("autonomy", choice_of(Autonomy)),
         "capital_share": Key("capital_share_frac", share()),
         "strategy": Key("strategy", text()),
+        "goal": Key("goal", text(400)),
+        "risk_appetite": Key("risk_appetite", whole(0, 100)),
+        "prompt": Key("prompt", _prompt),
+        "shadow": Key("shadow", or_off(MODEL)),
         "approval_expires": Key("approval_ttl_ms", duration(least_ms=1_000, most_ms=86_400_000)),
         "model_settings": Key("model_settings", _settings),
         "schedule": Key("schedule", _schedule),
@@ -92,6 +96,17 @@ def _top(instruments: Instruments) -> dict[str, Key]:
         "limits": Key("limits", _limits(words(lambda where, value: instruments.resolve(str(value), where=where).key))),
         "on_failure": Key("on_failure", _on_failure),
     }
+
+
+_PROMPT = {
+    "system": Key("system", text(20_000)),
+    "user": Key("user", text(20_000)),
+    "tokens_max": Key("tokens_max", whole(1_000, 1_000_000)),
+}
+
+
+def _prompt(where: str, value: Any) -> PromptConfig:
+    return PromptConfig(**read_table(value, _inside(where, "prompt"), _PROMPT))
 
 
 def _mode(where: str, value: Any) -> Mode:

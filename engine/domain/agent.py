@@ -59,8 +59,21 @@ class AgentLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PromptConfig:
+    """How a language model is asked. system, user: templates, "" for our own. tokens_max: of both, by estimate."""
+
+    system: str = ""
+    user: str = ""
+    tokens_max: int = 8_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AgentConfig:
-    """An agent as its file or flags describe it. timeframe_ms: length of the candles it reads."""
+    """An agent as its file or flags describe it. timeframe_ms: length of the candles it reads.
+
+    strategy, goal: plain words for language models. risk_appetite: 0..100, for them too; it moves no limit. shadow: a
+    model that decides on the same inputs, on books of its own.
+    """
 
     name: str
     model: str
@@ -70,6 +83,10 @@ class AgentConfig:
     autonomy: Autonomy = Autonomy.AUTO
     capital_share_frac: Decimal = Decimal(1)
     strategy: str = ""
+    goal: str = ""
+    risk_appetite: int = 50
+    prompt: PromptConfig = PromptConfig()
+    shadow: str | None = None
     model_settings: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     schedule: Schedule = Schedule()
     protection: Protection = Protection()

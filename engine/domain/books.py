@@ -52,6 +52,7 @@ from engine.domain.ledger import (
     transfer_postings,
 )
 from engine.domain.lifecycle import NEWS_OF_STATUS, News, after_fill, after_news, after_size
+from engine.domain.memory import Memory
 from engine.domain.money import ZERO
 from engine.domain.order import Fill, Order, OrderRole, OrderStatus
 from engine.domain.policy import TradingState
@@ -125,6 +126,7 @@ class Books:
     held_up: dict[str, str] = field(default_factory=dict)
     governance: PolicyBook = field(default_factory=PolicyBook)
     count: Counters = field(default_factory=Counters)
+    memory: Memory = field(default_factory=Memory)
     epoch: int = 0
     last_ts_ms: int = 0
     reconciled_ms: int = 0
@@ -236,6 +238,7 @@ class Books:
 
     def _cycle(self, ts_ms: int, event: CycleDone) -> None:
         self.count.cycles += 1
+        self.memory.decided(ts_ms, event.agent, event.items)
 
     def _intended(self, ts_ms: int, event: OrderIntended) -> None:
         self.orders[event.client_order_id] = Order(
@@ -288,10 +291,11 @@ class Books:
 
     def _filled(self, ts_ms: int, event: Filled) -> tuple[Posting, ...]:
         fill, key = event.fill, (event.agent, event.fill.instrument)
-        before = self.position(*key).realized
+        before = self.position(*key)
         self._move(self._moves(event.agent, fill))
-        if self.positions[key].realized < before:
+        if self.positions[key].realized < before.realized:
             self.last_loss_ms[key] = ts_ms
+        self.memory.filled(before, self.positions[key], fill, self.instruments[fill.instrument])
         self.count.fills += 1
         self._fill_order(ts_ms, fill)
         if not fill.fee_asset:

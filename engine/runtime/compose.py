@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from engine.agents.context import frames_read
 from engine.agents.cycle import Desk
 from engine.agents.manager import hire
 from engine.clock import Clock, ManualClock
@@ -130,7 +131,8 @@ def assemble(
     valuation = Valuation(policy.account_currency, policy.usd_peg)
     agents = [hire(config, find_client(config.model)) for config in ruled.agents]
     window = max((agent.bars_needed for agent in agents), default=1)
-    market = MarketState(plan.interval_ms, timeframes={agent.timeframe_ms for agent in plan.agents}, window=window)
+    spans = {span for agent in agents for span in frames_read(agent, plan.interval_ms)}
+    market = MarketState(plan.interval_ms, timeframes=spans, window=window)
     paper_store = PaperStore(paths.paper_db) if durable else None
     listed = {instrument.key: instrument for instrument in plan.instruments}
     gateway = PaperGateway(listed, policy.paper, clock, store=paper_store)

@@ -85,12 +85,14 @@ class Scripted:
 
     provider = "scripted"
 
-    def __init__(self, plan: dict[int, dict[str, object]] | None = None) -> None:
-        self.plan = plan or {}
+    def __init__(
+        self, plan: dict[int, dict[str, object]] | None = None, features: tuple[str, ...] = ("close",)
+    ) -> None:
+        self.plan, self.features = plan or {}, features
         self.asked: list[ModelRequest] = []
 
     def features_needed(self, model: str, settings: Settings) -> tuple[str, ...]:
-        return ("close",)
+        return self.features
 
     async def decide(self, request: ModelRequest) -> ModelAnswer:
         wanted = self.plan.get(len(self.asked))
@@ -227,12 +229,13 @@ def make_world(tmp_path: Path, tester: AgentConfig) -> Iterator[Callable[..., Aw
     async def make(
         script: dict[int, dict[str, object]] | None = None, *, agent: AgentConfig | None = None,
         policy: Policy | None = None, root: Path | None = None, durable: bool = False, instrument: Instrument = BTC,
+        features: tuple[str, ...] = ("close",),
     ) -> World:  # fmt: skip
         free = PaperSettings(half_spread_frac=Decimal(0), slippage_frac=Decimal(0), volume_share_frac=Decimal(1))
         chosen = policy or Policy(kill=WIDE, paper=free)
         world = World(
-            root or tmp_path / f"world{len(made)}", Scripted(script), agent or tester, chosen, durable=durable,
-            instrument=instrument,
+            root or tmp_path / f"world{len(made)}", Scripted(script, features), agent or tester, chosen,
+            durable=durable, instrument=instrument,
         )  # fmt: skip
         made.append(world)
         return await world.start()
