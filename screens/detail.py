@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from textual import events
 
 from engine.api import CertificateView, OrderView, Reply, StreamLine
-from screens.format import UNKNOWN, clock, qty, safe, symbol, wrap
+from screens.format import UNKNOWN, clock, price, qty, safe, symbol, wrap
 from screens.model import ConsoleModel
 from screens.reading import Reading
 from screens.rows import Row, text_row
@@ -79,6 +79,9 @@ class CertificateScreen(Reading):
             text_row(safe(told.flatten_id, width), "dim"),
             text_row(""),
         ]
+        if told.steps:
+            steps = ", ".join(f"{name.replace('_', ' ')} {ms} ms" for name, ms in told.steps)
+            rows += [text_row(line, "dim") for line in wrap(f"From the key: {steps}", width, 3)]
         for name, start, end, why in told.lines:
             text = f"{qty(start)} -> {qty(end)}"
             rows.append(
@@ -88,7 +91,18 @@ class CertificateScreen(Reading):
                     (safe(why, width - 42), "dim"),
                 )
             )
-        return rows
+        return [*rows, *proof_rows(told, width)]
+
+
+def proof_rows(told: CertificateView, width: int) -> list[Row]:
+    """Say what the venue answered of each instrument, and when."""
+    rows = [text_row(""), text_row("What the venue answered", "head")] if told.proofs else []
+    for name, asked_ms, held, working, sold, cost in told.proofs:
+        text = f"holds {qty(held)}, {working} orders work; sold {qty(sold)}"
+        text += f" at {price(cost / sold)} on average" if sold else ""
+        line = f"{symbol(name)} at {clock(asked_ms)} UTC: {text}"
+        rows += [text_row(each) for each in wrap(line, width, 2)]
+    return rows
 
 
 def line_facts(line: StreamLine, width: int) -> list[Row]:

@@ -20,8 +20,8 @@ from screens.widgets.pane import Pane
 
 WORD = "FLATTEN"
 STEPS = (
-    "Halts trading, cancels working orders, then closes at the venue with reduce-only orders until the venue shows "
-    "zero; a certificate proves it."
+    "Halts trading, cancels working orders, then closes with reduce-only limit orders, step by step up to the policy's "
+    "cap, until the venue shows zero; a certificate proves it."
 )
 IGNORED = f"Type {WORD} again: what was pasted, or came as the card opened, does not count."
 COLUMNS = (

@@ -173,12 +173,18 @@ class StreamLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateView:
-    """A flatten's end: per instrument what the venue showed before and after."""
+    """A flatten's end: per instrument what the venue showed before and after, and why anything is left.
+
+    steps: (name, milliseconds from the request until it was done). proofs: (instrument, when the venue was asked, what
+    it held, its working orders there, sold by the flatten, for how much in quote).
+    """
 
     flatten_id: str
     flat: bool
     took_ms: int
     lines: tuple[tuple[str, Decimal, Decimal, str], ...]
+    steps: tuple[tuple[str, int], ...] = ()
+    proofs: tuple[tuple[str, int, Decimal, int, Decimal, Decimal], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

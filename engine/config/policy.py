@@ -16,11 +16,14 @@ from engine.domain.policy import (
     ApprovalRules,
     AskFor,
     FallbackRule,
+    FlattenLimits,
     GovernanceRules,
     KillAction,
     KillLimits,
+    OnMissing,
     PaperSettings,
     Policy,
+    ProtectionRules,
 )
 
 FILE_NAME = "policy.toml"
@@ -71,6 +74,16 @@ _PAPER = {
     "volume_share": Key("volume_share_frac", share()),
     "latency": Key("latency_ms", duration(most_ms=60_000)),
 }
+_PROTECTION = {
+    "missing": Key("missing", choice_of(OnMissing)),
+    "deadline": Key("deadline_ms", duration(least_ms=1_000, most_ms=600_000)),
+    "stop": Key("stop_frac", share(most="50%")),
+}
+_FLATTEN = {
+    "slippage_max": Key("slippage_max_frac", share(most="50%")),
+    "steps": Key("steps", whole(1, 20)),
+    "step_wait": Key("step_ms", duration(least_ms=500, most_ms=600_000)),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +109,8 @@ _TOP = {
     "approvals": Key("approvals", Section(ApprovalRules, _APPROVALS, "approvals")),
     "governance": Key("governance", Section(GovernanceRules, _GOVERNANCE, "governance")),
     "paper": Key("paper", Section(PaperSettings, _PAPER, "paper")),
+    "protection": Key("protection", Section(ProtectionRules, _PROTECTION, "protection")),
+    "flatten": Key("flatten", Section(FlattenLimits, _FLATTEN, "flatten")),
 }
 
 

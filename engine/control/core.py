@@ -189,19 +189,23 @@ class Core:
 
     async def start_flatten(self, actor: str, reason: str) -> bool:
         """Halt, then close everything; False when a flatten is under way already."""
+        began_mono_ms = self.desk.clock.mono_ms()
         await self.halt(actor, reason)
         if self.flatten is not None:
             return False
-        self.flatten = self._new_flatten(actor)
+        self.flatten = self._new_flatten(actor, began_mono_ms)
         await self.flatten.begin()
         await self._step_flatten()
         if self._ended:
             await self.end_of_data()
         return True
 
-    def _new_flatten(self, actor: str) -> Flatten:
-        desk = self.desk
-        return Flatten(desk.journal, desk.router, self.gateway, desk.surroundings.valuation, desk.clock, actor)
+    def _new_flatten(self, actor: str, began_mono_ms: float | None = None) -> Flatten:
+        desk, limits = self.desk, self.policy.flatten
+        valuation = desk.surroundings.valuation
+        return Flatten(
+            desk.journal, desk.router, self.gateway, valuation, desk.clock, actor, limits, began_mono_ms=began_mono_ms
+        )  # fmt: skip
 
     async def take_up(self, now_ms: int) -> None:
         """Take up what a former run left: approvals it asked for expire, a flatten under way goes on."""

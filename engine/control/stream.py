@@ -30,6 +30,7 @@ from engine.domain.events import (
     OrdersUpdated,
     Recorded,
     StateChanged,
+    StopTrailed,
 )
 from engine.domain.money import plain
 from engine.domain.order import OrderStatus
@@ -184,6 +185,12 @@ def _flatten_ended(row: Recorded, event: FlattenEnded) -> Iterator[StreamLine]:
     yield _line(row, "flatten", outcome=outcome, why=left or f"the venue shows zero after {event.took_ms / 1000:g} s")
 
 
+def _trailed(row: Recorded, event: StopTrailed) -> Iterator[StreamLine]:
+    action = f"stop {plain(event.was)} -> {plain(event.now)}"
+    where = {"agent": event.agent, "instrument": event.instrument}
+    yield _line(row, "order", action=action, outcome="TRAILED", why=f"it follows {plain(event.best)}", **where)
+
+
 def _funds(row: Recorded, event: FundsMoved) -> Iterator[StreamLine]:
     yield _line(row, "funds", action=f"{plain(event.amount)} {event.asset}", outcome="BOOKED", why=event.reason)
 
@@ -237,6 +244,7 @@ _MAKERS = {
     AgentChanged: _agent,
     FlattenStarted: _flatten_started,
     FlattenEnded: _flatten_ended,
+    StopTrailed: _trailed,
     FundsMoved: _funds,
     Incident: _incident,
     Adjusted: _adjusted,

@@ -251,4 +251,15 @@ def _certificate(core: Core) -> CertificateView | None:
     if ended is None:
         return None
     lines = tuple((line.instrument, line.start_qty, line.end_qty, line.reason) for line in ended.lines)
-    return CertificateView(flatten_id=ended.flatten_id, flat=ended.flat, took_ms=ended.took_ms, lines=lines)
+    proof = core.books.last_proof
+    proven = proof is not None and proof.flatten_id == ended.flatten_id
+    return CertificateView(
+        flatten_id=ended.flatten_id,
+        flat=ended.flat,
+        took_ms=ended.took_ms,
+        lines=lines,
+        steps=tuple((step.name, step.ms) for step in proof.steps) if proof and proven else (),
+        proofs=tuple(
+            (one.instrument, one.asked_ms, one.held, one.working, one.sold, one.cost) for one in proof.proofs
+        ) if proof and proven else (),
+    )  # fmt: skip

@@ -29,6 +29,7 @@ from engine.domain.events import (
     FillCorrected,
     Filled,
     FlattenEnded,
+    FlattenProven,
     FlattenStarted,
     FundsMoved,
     Genesis,
@@ -105,6 +106,7 @@ class Books:
     state_since_ms: int = 0
     flatten_id: str = ""
     last_certificate: FlattenEnded | None = None
+    last_proof: FlattenProven | None = None
     baseline: Baseline = field(default_factory=Baseline)
     peak_equity: Decimal = ZERO
     day_open: Decimal = ZERO
@@ -452,6 +454,9 @@ class Books:
     def _flatten_ended(self, ts_ms: int, event: FlattenEnded) -> None:
         self.flatten_id, self.last_certificate = "", event
 
+    def _proven(self, ts_ms: int, event: FlattenProven) -> None:
+        self.last_proof = event
+
     def _reconciled(self, ts_ms: int, event: Reconciled) -> None:
         self.reconciled_ms = event.upto_ms
 
@@ -483,6 +488,7 @@ _HANDLERS = {
     BaselineReset: Books._reset,
     FlattenStarted: Books._flatten_started,
     FlattenEnded: Books._flatten_ended,
+    FlattenProven: Books._proven,
     Incident: Books._incident,
     Reconciled: Books._reconciled,
     Adjusted: Books._adjusted,

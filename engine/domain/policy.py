@@ -109,6 +109,35 @@ class PaperSettings:
     latency_ms: int = 0
 
 
+class OnMissing(StrEnum):
+    """What follows when a position has been without its resting stop for too long (R16)."""
+
+    ALARM = "alarm"
+    REPAIR = "repair"
+    CLOSE = "close"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProtectionRules:
+    """Stops that must rest. missing: what to do without one. deadline_ms: from when it is missing, at the latest.
+
+    stop_frac: the distance of a stop that is put back for a position whose agent is not known any more.
+    """
+
+    missing: OnMissing = OnMissing.REPAIR
+    deadline_ms: int = 10_000
+    stop_frac: Decimal = Decimal("0.02")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlattenLimits:
+    """The ladder that closes positions: the farthest from the last price in so many rungs, each for so long."""
+
+    slippage_max_frac: Decimal = Decimal("0.02")
+    steps: int = 4
+    step_ms: int = 5_000
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """The limits in force. usd_peg: assets declared to be worth one unit of the account currency each."""
@@ -123,3 +152,5 @@ class Policy:
     approvals: ApprovalRules = ApprovalRules()
     governance: GovernanceRules = GovernanceRules()
     paper: PaperSettings = PaperSettings()
+    protection: ProtectionRules = ProtectionRules()
+    flatten: FlattenLimits = FlattenLimits()

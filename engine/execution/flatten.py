@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 from engine.clock import Clock
-from engine.domain.agent import EXTERNAL
 from engine.domain.books import Books
-from engine.domain.events import FlattenEnded, FlattenStarted, ResidualLine
-from engine.domain.instrument import Instrument
+from engine.domain.events import FlattenEnded, FlattenProven, FlattenStarted, FlattenStep, Incident, ResidualLine
+from engine.domain.events import VenueProof as Proof
 from engine.domain.money import ZERO, plain
 from engine.domain.order import OrderRole, OrderStatus
-from engine.domain.portfolio import Position
+from engine.domain.policy import FlattenLimits
 from engine.domain.valuation import Valuation
 from engine.execution.gateway import Gateway
+from engine.execution.holdings import held_of, is_dust, shares, unlisted
+from engine.execution.ladder import Ladder, Tools
 from engine.execution.router import Router
 from engine.ids import base36
-from engine.risk.gate import closing_intent
 from engine.store.journal import Journal
 
-ROUNDS_MAX = 20
+DOUBT_WAIT_MS = 30_000
+"""So long a closing waits for orders in doubt; then it closes what the venue shows. The certificate waits for all."""
+UNLISTED = "no instrument that is listed here trades it: sell it at the venue"
 
 
 @dataclass(slots=True)
@@ -29,6 +33,8 @@ class Flatten:
 
     Sizes come from the venue's balances, never from our own books: what the venue holds beyond our agents'
     positions is sold as `external`. It never says "flat" while the venue shows more than dust.
+    began_mono_ms: when it was asked for, before the halt. trouble: why the venue gave no answer, "" while it does.
+    steps: milliseconds from there until a step was done, by its name.
     """
 
     journal: Journal
@@ -37,119 +43,209 @@ class Flatten:
     valuation: Valuation
     clock: Clock
     actor: str
+    limits: FlattenLimits = field(default_factory=FlattenLimits)
+    began_mono_ms: float | None = None
     flatten_id: str = ""
     started_ms: int = 0
     rounds: int = 0
+    trouble: str = ""
+    steps: dict[str, int] = field(default_factory=dict)
     start_qty: dict[str, Decimal] = field(default_factory=dict)
+    _ladders: dict[str, Ladder] = field(default_factory=dict)
+    _done: set[str] = field(default_factory=set)
+    _held: dict[str, Decimal] | None = None
+    _busy: bool = False
 
     @property
     def _books(self) -> Books:
         return self.journal.books
 
     async def begin(self) -> None:
-        """Cancel what works, then send the first round of closing orders. Trading is halted already."""
+        """Cancel what works, then send the first closing orders. Trading is halted already."""
         self.started_ms = self.clock.now_ms()
+        self.began_mono_ms = self.clock.mono_ms() if self.began_mono_ms is None else self.began_mono_ms
         self.flatten_id = f"flatten.{base36(self.started_ms)}"
         self.journal.record(self.started_ms, FlattenStarted(flatten_id=self.flatten_id, actor=self.actor))
-        await self._cancel_the_rest()
-        self.start_qty = await self._venue_qty()
-        await self._send_round()
+        self._mark_step("halted")
+        with self._alone():
+            await self._set_out()
+            await self._close_all()
 
     async def take_up(self, flatten_id: str) -> None:
         """Go on with a flatten of a former run; its orders' ids are never used again (O4)."""
         self.flatten_id = flatten_id
         self.started_ms = int(flatten_id.partition(".")[2], 36)
+        self.began_mono_ms = self.clock.mono_ms() - max(0, self.clock.now_ms() - self.started_ms)
         self.rounds = max((self._round_of(o.intent_id) for o in self._books.all_orders()), default=0)
-        await self._cancel_the_rest()
-        self.start_qty = await self._venue_qty()
+        with self._alone():
+            await self._set_out()
+        for order in self._books.all_orders():
+            if self._round_of(order.intent_id) and order.instrument in self._ladders:
+                self._ladders[order.instrument].order_ids.append(order.client_order_id)
 
-    async def _cancel_the_rest(self) -> bool:
-        """Ask for the cancel of all that is neither protection nor ours; tell whether none of it can fill any more."""
-        ids = [o.client_order_id for o in self._books.orders.values() if o.role in (OrderRole.ENTRY, OrderRole.EXIT)]
+    async def step(self) -> FlattenEnded | None:
+        """Go on where the last step stopped; return the certificate once there is one.
+
+        While another step still waits for the venue's answer, this one does nothing: both would sell the same.
+        """
+        if self._busy:
+            return None
+        with self._alone():
+            return await self._step()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        self._busy = True
+        try:
+            yield
+        finally:
+            self._busy = False
+
+    async def _step(self) -> FlattenEnded | None:
+        self.router.pump()
+        self._held = None
+        await self._cancel_the_rest()
+        await self._close_all()
+        if len(self._done) < len(self._ladders) or self._working_entries():
+            return None
+        stuck = "; ".join(ladder.stuck for ladder in self._ladders.values() if ladder.stuck)
+        return await self._certify(stuck)
+
+    async def give_up(self, why: str) -> FlattenEnded:
+        """End without being flat, naming the residual: there will be no further price."""
+        return await self._certify(why)
+
+    # ------------------------------------------------------------------------------------------------------ the steps
+
+    async def _set_out(self) -> None:
+        await self._cancel_the_rest()
+        held = await self._ask() or {}
+        self.start_qty = dict(held)
+        now = self.clock.mono_ms()
+        tools = Tools(self.journal, self.router, self.valuation, self.clock, self.limits)
+        self._ladders = {key: Ladder(tools, key, now) for key in self._keys()}
+
+    async def _cancel_the_rest(self) -> None:
+        """Ask for the cancel of all that is neither protection nor a closing order of this flatten."""
+        ids = [o.client_order_id for o in self._books.orders.values() if self._is_foreign(o.role, o.intent_id)]
         if ids:
             await self.router.cancel(ids)
-        return not any(order_id in self._books.orders for order_id in ids)
+        if not self._working_entries():
+            self._mark_step("canceled")
+            if not any(o.status is OrderStatus.UNKNOWN for o in self._books.orders.values()):
+                self._mark_step("resolved")
+
+    def _is_foreign(self, role: OrderRole, intent_id: str) -> bool:
+        return not role.is_protection and not self._round_of(intent_id)
+
+    def _working_entries(self) -> bool:
+        return any(self._is_foreign(o.role, o.intent_id) for o in self._books.orders.values())
+
+    async def _close_all(self) -> None:
+        for key, ladder in self._ladders.items():
+            if key not in self._done and not await self._is_waiting(ladder):
+                await self._close(key, ladder)
+            if ladder.stuck and key not in self._done:
+                self._done.add(key)
+                await ladder.call_back()
+
+    async def _is_waiting(self, ladder: Ladder) -> bool:
+        had = ladder.is_working
+        waits = await ladder.is_waiting()
+        self._held = None if had else self._held  # what was called back may have filled first
+        return waits
+
+    async def _close(self, key: str, ladder: Ladder) -> None:
+        in_doubt = self._in_doubt(key)
+        if in_doubt and self.clock.mono_ms() - ladder.start_mono_ms < DOUBT_WAIT_MS:
+            return
+        if self.valuation.price(key) is None and not self._is_dust(key, self.start_qty.get(key, ZERO)):
+            ladder.wait_for_price()
+            return
+        held = await self._ask()
+        if held is None or ladder.stuck:
+            return
+        if self._is_dust(key, held[key]):
+            self._done.update(() if in_doubt else (key,))
+            return
+        self.rounds += 1
+        if await ladder.send(shares(self._books, key, held[key]), f"{self.flatten_id}r{self.rounds}"):
+            self._mark_step("first_order")
+
+    def _in_doubt(self, key: str) -> bool:
+        """Tell whether something may still change what the venue holds of an instrument (E42)."""
+        mine = [order for order in self._books.orders.values() if order.instrument == key]
+        return any(o.status is OrderStatus.UNKNOWN or self._is_foreign(o.role, o.intent_id) for o in mine)
 
     def _round_of(self, intent_id: str) -> int:
         mine, _, rest = intent_id.partition(f"{self.flatten_id}r")
         digits = rest.partition(":")[0]
         return int(digits) if not mine and digits.isdecimal() else 0
 
-    async def step(self) -> FlattenEnded | None:
-        """Go on where the last step stopped; return the certificate once there is one."""
-        self.router.pump()
-        if not await self._cancel_the_rest():
-            return None
-        if any(o.role is OrderRole.FLATTEN or o.status is OrderStatus.UNKNOWN for o in self._books.orders.values()):
-            return None
-        left = await self._venue_qty()
-        if all(self._is_dust(key, qty) for key, qty in left.items()):
-            return self._end(left, flat=True, why="")
-        if self.rounds >= ROUNDS_MAX:
-            return self._end(left, flat=False, why=f"{ROUNDS_MAX} rounds of closing orders did not empty it")
-        await self._send_round()
-        return None
+    def _mark_step(self, name: str) -> None:
+        self.steps.setdefault(name, round(self.clock.mono_ms() - (self.began_mono_ms or 0.0)))
 
-    async def give_up(self, why: str) -> FlattenEnded:
-        """End without being flat, naming the residual: there will be no further price."""
-        left = await self._venue_qty()
-        flat = all(self._is_dust(key, qty) for key, qty in left.items())
-        return self._end(left, flat=flat, why="" if flat else why)
+    # ----------------------------------------------------------------------------------------------- the venue's word
 
-    async def _send_round(self) -> None:
-        self.rounds += 1
-        held = await self._venue_qty()
-        for key, venue_qty in held.items():
-            if self._is_dust(key, venue_qty):
-                continue
-            for position in self._shares(key, venue_qty):
-                await self._close(position)
-
-    def _shares(self, key: str, venue_qty: Decimal) -> list[Position]:
-        """Split what the venue holds over our agents, pro rata when it holds less; the rest is external (R38)."""
-        ours = [p for p in self._books.open_positions() if p.instrument == key and p.qty > 0]
-        booked = sum((p.qty for p in ours), ZERO)
-        floor = self._instrument(key).floor_qty
-        share = {p.agent: p.qty if booked <= venue_qty else p.qty * venue_qty / booked for p in ours}
-        share[EXTERNAL] = share.get(EXTERNAL, ZERO) + max(ZERO, venue_qty - booked)
-        return [Position(agent, key, floor(qty)) for agent, qty in share.items() if floor(qty) > 0]
-
-    async def _close(self, position: Position) -> None:
-        price = self.valuation.price(position.instrument) or ZERO
-        round_id = f"{self.flatten_id}r{self.rounds}"
-        intent = closing_intent(position, position.qty, price, round_id, self.clock.now_ms())
-        prepared = self.router.prepare(intent)
-        self.journal.record(self.clock.now_ms(), *prepared.events)
-        await self.router.send(prepared)
+    def _keys(self) -> dict[str, Decimal]:
+        return held_of({}, self._books, self.valuation)
 
     async def _venue_qty(self) -> dict[str, Decimal]:
-        """Return what the venue holds per instrument; an asset counts for the first instrument it is base of."""
-        balances = await self.gateway.balances()
-        held: dict[str, Decimal] = {}
-        seen: set[str] = set()
-        for key, instrument in self._books.instruments.items():
-            if instrument.base not in seen and not self.valuation.is_money(instrument.base):
-                seen.add(instrument.base)
-                held[key] = balances.get(instrument.base, ZERO)
-        return held
+        return held_of(await self.gateway.balances(), self._books, self.valuation)
+
+    async def _ask(self) -> dict[str, Decimal] | None:
+        """Return what the venue shows now, asked once a step; None when it gives no answer, which is said once."""
+        if self._held is not None:
+            return self._held
+        try:
+            self._held = await self._venue_qty()
+        except Exception as error:  # a venue that does not answer is asked again; nothing is closed by guessing
+            self._say_unanswered(str(error) or repr(error))
+            return None
+        self.trouble = ""
+        return self._held
+
+    def _say_unanswered(self, error: str) -> None:
+        if not self.trouble:
+            text = f"{self.flatten_id} waits: the venue does not say what it holds ({error}); look there yourself"
+            self.journal.record(self.clock.now_ms(), Incident(code="FLATTEN_WAITS", text=text[:300]))
+        self.trouble = error
 
     def _is_dust(self, key: str, qty: Decimal) -> bool:
-        """Less than one step, or worth less than the venue's least order: nothing can sell it (E41)."""
-        instrument = self._instrument(key)
-        price = self.valuation.price(key)
-        small = price is not None and qty * price < instrument.min_notional
-        return qty < instrument.qty_step or small
+        return is_dust(self._books, self.valuation, key, qty)
 
-    def _instrument(self, key: str) -> Instrument:
-        return self._books.instruments[key]
+    # ------------------------------------------------------------------------------------------------- the certificate
 
-    def _end(self, left: dict[str, Decimal], *, flat: bool, why: str) -> FlattenEnded:
-        lines = tuple(self._line(key, qty, why) for key, qty in left.items() if qty or self.start_qty.get(key))
+    async def _certify(self, why: str) -> FlattenEnded:
+        """Ask the venue a last time, and write down what it says."""
+        left = await self._venue_qty()
+        beyond = unlisted(await self.gateway.balances(), self._books, self.valuation)
         now_ms = self.clock.now_ms()
-        ended = FlattenEnded(flatten_id=self.flatten_id, flat=flat, took_ms=now_ms - self.started_ms, lines=lines)
-        self.journal.record(now_ms, ended)
+        flat = not beyond and all(self._is_dust(key, qty) for key, qty in left.items())
+        self._mark_step("flat" if flat else "ended")
+        lines = [self._line(key, qty, why) for key, qty in left.items() if qty or self.start_qty.get(key)]
+        lines += [ResidualLine(asset, qty, qty, UNLISTED) for asset, qty in sorted(beyond.items())]
+        proven = FlattenProven(
+            flatten_id=self.flatten_id,
+            steps=tuple(FlattenStep(name, ms) for name, ms in self.steps.items()),
+            proofs=await self._proofs([line.instrument for line in lines if line.instrument in left], left, now_ms),
+        )
+        ended = FlattenEnded(
+            flatten_id=self.flatten_id, flat=flat, took_ms=now_ms - self.started_ms, lines=tuple(lines)
+        )
+        self.journal.record(now_ms, proven, ended)
         return ended
+
+    async def _proofs(self, keys: list[str], left: dict[str, Decimal], now_ms: int) -> tuple[Proof, ...]:
+        working = [order.instrument for order in await self.gateway.open_orders()]
+        made = []
+        for key in keys:
+            orders = self._ladders[key].orders if key in self._ladders else []
+            sold, cost = sum((o.filled_qty for o in orders), ZERO), sum((o.filled_cost for o in orders), ZERO)
+            made.append(Proof(key, now_ms, left[key], working.count(key), sold, cost))
+        return tuple(made)
 
     def _line(self, key: str, qty: Decimal, why: str) -> ResidualLine:
         dust = f"dust: {plain(qty)} is less than the venue's least order" if qty and self._is_dust(key, qty) else ""
-        return ResidualLine(key, self.start_qty.get(key, ZERO), qty, dust or (why if qty else ""))
+        stuck = self._ladders[key].stuck if key in self._ladders else ""
+        return ResidualLine(key, self.start_qty.get(key, ZERO), qty, dust or (stuck or why if qty else ""))

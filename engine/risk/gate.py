@@ -42,8 +42,13 @@ def judge(situation: Situation, cycle_id: str, decision_id: str) -> Ruling:
     return Ruling(decision, bound_by, assessment, intent)
 
 
-def closing_intent(position: Position, qty: Decimal, price: Decimal, flatten_id: str, now_ms: int) -> Intent:
-    """Make a reduce-only market intent that closes part of a position; it needs no guardrail (R19)."""
+def closing_intent(
+    position: Position, qty: Decimal, price: Decimal, flatten_id: str, now_ms: int, limit_price: Decimal
+) -> Intent:
+    """Make a reduce-only limit intent that closes part of a position; it needs no guardrail (R19).
+
+    flatten_id: names the flatten and the round. limit_price: on the tick, the worst price it may close at.
+    """
     intent_id = f"{flatten_id}:{position.agent}:{position.instrument}"
     return Intent(
         intent_id=intent_id,
@@ -52,9 +57,30 @@ def closing_intent(position: Position, qty: Decimal, price: Decimal, flatten_id:
         instrument=position.instrument,
         role=OrderRole.FLATTEN,
         side=Side.SELL if position.qty > 0 else Side.BUY,
-        order_type=OrderType.MARKET,
+        order_type=OrderType.LIMIT,
         qty=qty,
         price=price,
+        limit_price=limit_price,
+        reduce_only=True,
+        created_ms=now_ms,
+    )
+
+
+def guarding_intent(
+    position: Position, qty: Decimal, price: Decimal, stop_price: Decimal, guard_id: str, now_ms: int
+) -> Intent:
+    """Make a reduce-only stop for a position that has none, or a farther one; it needs no guardrail (R16)."""
+    return Intent(
+        intent_id=f"{guard_id}:{position.agent}:{position.instrument}",
+        cycle_id=guard_id,
+        agent=position.agent,
+        instrument=position.instrument,
+        role=OrderRole.STOP,
+        side=Side.SELL if position.qty > 0 else Side.BUY,
+        order_type=OrderType.STOP,
+        qty=qty,
+        price=price,
+        trigger_price=stop_price,
         reduce_only=True,
         created_ms=now_ms,
     )

@@ -214,7 +214,7 @@ def summary(parts: Parts, plan: Plan, fed: FeedSummary, took_s: float) -> dict[s
 
 
 def _certificate(parts: Parts) -> dict[str, Any] | None:
-    ended = parts.journal.books.last_certificate
+    ended, proof = parts.journal.books.last_certificate, parts.journal.books.last_proof
     if ended is None:
         return None
     return {
@@ -222,6 +222,7 @@ def _certificate(parts: Parts) -> dict[str, Any] | None:
         "flat": ended.flat,
         "took_ms": ended.took_ms,
         "lines": [[line.instrument, plain(line.start_qty), plain(line.end_qty), line.reason] for line in ended.lines],
+        "steps": {step.name: step.ms for step in proof.steps} if proof else {},
     }
 
 

@@ -27,7 +27,9 @@ from engine.domain.events import (
     FillCorrected,
     Filled,
     FlattenEnded,
+    FlattenProven,
     FlattenStarted,
+    FlattenStep,
     FundsMoved,
     Incident,
     OrderIntended,
@@ -35,6 +37,7 @@ from engine.domain.events import (
     OrdersUpdated,
     ResidualLine,
     StateChanged,
+    VenueProof,
 )
 from engine.domain.order import Fill, OrderRole, OrderStatus, OrderType, Side
 from engine.domain.policy import TradingState
@@ -197,6 +200,11 @@ class Author:
             name = f"flatten-{number}"
             return (
                 FlattenStarted(flatten_id=name, actor="trader"),
+                FlattenProven(
+                    flatten_id=name,
+                    steps=(FlattenStep("halted", 2), FlattenStep("flat", 12)),
+                    proofs=(VenueProof(KEY, self.now_ms, Decimal(0), 0, price, price * price),),
+                ),
                 FlattenEnded(flatten_id=name, flat=True, took_ms=12, lines=(line,)),
                 Incident(code="E12", text="fill after cancel \ud800 \x00 \U0001f4a5"),
             )

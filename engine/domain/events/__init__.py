@@ -34,10 +34,14 @@ from engine.domain.events.safety import (
     EntriesBlocked,
     EquityMarked,
     FlattenEnded,
+    FlattenProven,
     FlattenStarted,
+    FlattenStep,
     Incident,
     ResidualLine,
     StateChanged,
+    StopTrailed,
+    VenueProof,
 )
 from engine.domain.events.stores import (
     AgentRegistered,
@@ -57,6 +61,7 @@ Event = (
     | EntriesBlocked | FlattenStarted | FlattenEnded | Incident | Adjusted | FillCorrected | FeePosted
     | DifferenceFound | DifferenceClosed | Reconciled | PolicyVersioned | ChangeRequested | ChangeAnswered | AdminTried
     | PolicyFileSeen
+    | FlattenProven | StopTrailed
 )  # fmt: skip
 
 EVENT_TYPES: dict[int, type] = {cls.KIND: cls for cls in Event.__args__}  # type: ignore[attr-defined]
@@ -99,7 +104,9 @@ __all__ = [
     "FillCorrected",
     "Filled",
     "FlattenEnded",
+    "FlattenProven",
     "FlattenStarted",
+    "FlattenStep",
     "FundsMoved",
     "Genesis",
     "Incident",
@@ -117,4 +124,6 @@ __all__ = [
     "RecordingOpened",
     "ResidualLine",
     "StateChanged",
+    "StopTrailed",
+    "VenueProof",
 ]

@@ -95,6 +95,54 @@ class FlattenEnded:
     lines: tuple[ResidualLine, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class FlattenStep:
+    """A step of a flatten and how long after its beginning it was done, in milliseconds."""
+
+    name: str
+    ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class VenueProof:
+    """What the venue itself answered about one instrument as a flatten ended: its holding, and its working orders.
+
+    asked_ms: when it was asked, on our clock. sold: what the flatten's own orders sold; cost: for how much, in quote.
+    """
+
+    instrument: str
+    asked_ms: int
+    held: Decimal
+    working: int
+    sold: Decimal
+    cost: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlattenProven:
+    """Written with a flatten's certificate: the milliseconds of each step, and the venue's word on each instrument."""
+
+    KIND: ClassVar[int] = 88
+    flatten_id: str
+    steps: tuple[FlattenStep, ...]
+    proofs: tuple[VenueProof, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopTrailed:
+    """A trailing stop was moved in a position's favour: a new order at `now` takes the place of one at `was`.
+
+    best: the price it follows, in quote; written with the new order's own row.
+    """
+
+    KIND: ClassVar[int] = 89
+    agent: str
+    instrument: str
+    was: Decimal
+    now: Decimal
+    best: Decimal
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incident:
     """Something a person must know of: never only a log line."""

@@ -244,7 +244,7 @@ class SimVenue:
         """Cut reduce-only orders to what their group holds, oldest first; without a holding they end."""
         mine = [o for o in self.working(instrument.key) if o.request.reduce_only]
         for group in {o.request.group for o in mine}:
-            for kind in (OrderType.STOP, OrderType.TAKE_PROFIT, OrderType.MARKET):
+            for kind in (OrderType.STOP, OrderType.TAKE_PROFIT, OrderType.MARKET, OrderType.LIMIT):
                 self._shrink(instrument, [o for o in mine if (o.request.group, o.request.order_type) == (group, kind)])
 
     def _shrink(self, instrument: Instrument, orders: list[SimOrder]) -> None:
