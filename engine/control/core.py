@@ -14,6 +14,7 @@ from engine.agents.manager import RunningAgent
 from engine.control.approving import use
 from engine.control.governing import Governor
 from engine.control.previewed import Seen
+from engine.control.shadowing import follow_rejected
 from engine.control.watching import Watch
 from engine.domain.agent import AgentStatus
 from engine.domain.events import (
@@ -114,6 +115,8 @@ class Core:
         for candle in instant.candles:
             valuation.mark(candle.instrument, market.on_candle(candle))
         self.data_ms, self._ended = instant.ts_ms, False
+        if self.books.shadows.open:
+            follow_rejected(self.desk, self.policy.paper, instant)
         if instant.warm:
             return
         await self.watch.look(instant.ts_ms, confirmed=True)

@@ -29,6 +29,7 @@ from engine.domain.events import (
     OrdersResolved,
     OrdersUpdated,
     Recorded,
+    ShadowEnded,
     StateChanged,
     StopTrailed,
 )
@@ -167,6 +168,19 @@ def _answered(row: Recorded, event: ApprovalClosed) -> Iterator[StreamLine]:
     yield _line(row, "approval", action=event.approval_id, outcome=event.answer.upper(), why=event.note)
 
 
+def _shadow(row: Recorded, event: ShadowEnded) -> Iterator[StreamLine]:
+    yield _line(
+        row,
+        "approval",
+        agent=event.agent,
+        instrument=event.instrument,
+        action=f"{event.side} {plain(event.qty)} REJECTED",
+        outcome="WOULD HAVE",
+        why=event.sentence,
+        cycle_id=event.cycle_id,
+    )
+
+
 def _state(row: Recorded, event: StateChanged) -> Iterator[StreamLine]:
     yield _line(row, "state", agent=event.actor, outcome=event.state.value, why=event.reason)
 
@@ -240,6 +254,7 @@ _MAKERS = {
     Filled: _filled,
     ApprovalAsked: _asked,
     ApprovalClosed: _answered,
+    ShadowEnded: _shadow,
     StateChanged: _state,
     AgentChanged: _agent,
     FlattenStarted: _flatten_started,

@@ -41,6 +41,8 @@ from engine.domain.events import (
     OrdersResolved,
     OrdersUpdated,
     Reconciled,
+    ShadowEnded,
+    ShadowEntered,
     StateChanged,
 )
 from engine.domain.instrument import Instrument
@@ -59,6 +61,7 @@ from engine.domain.order import Fill, Order, OrderRole, OrderStatus
 from engine.domain.policy import TradingState
 from engine.domain.policy_book import GOVERNANCE_EVENTS, GovernanceEvent, PolicyBook
 from engine.domain.portfolio import STEPS_KEPT, LateMoveError, Move, Position, Trail, move_key
+from engine.domain.shadows import Shadows
 from engine.domain.valuation import money_assets
 
 DAY_MS = 86_400_000
@@ -129,6 +132,7 @@ class Books:
     governance: PolicyBook = field(default_factory=PolicyBook)
     count: Counters = field(default_factory=Counters)
     memory: Memory = field(default_factory=Memory)
+    shadows: Shadows = field(default_factory=Shadows)
     epoch: int = 0
     last_ts_ms: int = 0
     reconciled_ms: int = 0
@@ -420,7 +424,10 @@ class Books:
         self.approvals[event.approval_id] = event
 
     def _answered(self, ts_ms: int, event: ApprovalClosed) -> None:
-        self.approvals.pop(event.approval_id, None)
+        self.shadows.reject(ts_ms, self.approvals.pop(event.approval_id, None), event)
+
+    def _shadow(self, ts_ms: int, event: ShadowEntered | ShadowEnded) -> None:
+        self.shadows.take(event)
 
     def _state(self, ts_ms: int, event: StateChanged) -> None:
         if event.state is TradingState.HALTED and self.state is not TradingState.HALTED:
@@ -482,6 +489,8 @@ _HANDLERS = {
     EntriesBlocked: Books._held_up,
     ApprovalAsked: Books._asked,
     ApprovalClosed: Books._answered,
+    ShadowEntered: Books._shadow,
+    ShadowEnded: Books._shadow,
     StateChanged: Books._state,
     AgentChanged: Books._agent,
     EquityMarked: Books._equity,

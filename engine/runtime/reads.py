@@ -58,8 +58,9 @@ def question(name: str, args: dict[str, str]) -> Question[Any]:
         return _only(queries.positions(open_only=True), agent, instrument, limit)
     if name == "differences":
         return queries.differences(limit, open_only=args.get("open_only", "").lower() == "true")
-    plain_lists = {"orders": queries.orders, "fills": queries.fills, "ledger": queries.ledger,
-                   "states": queries.states, "incidents": queries.incidents}  # fmt: skip
+    plain_lists = {"answered": queries.approvals, "orders": queries.orders, "fills": queries.fills,
+                   "ledger": queries.ledger, "states": queries.states,
+                   "incidents": queries.incidents}  # fmt: skip
     if name not in plain_lists:
         known = ", ".join(("decisions", "positions", "differences", "explain", *plain_lists))
         raise UsageError(f"No table {name!r}; there are: {known}.")

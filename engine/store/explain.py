@@ -15,6 +15,8 @@ from engine.domain.events import (
     OrderIntended,
     OrderResized,
     OrdersUpdated,
+    ShadowEnded,
+    ShadowEntered,
 )
 from engine.errors import UsageError
 from engine.ids import cycle_id as name_cycle
@@ -23,6 +25,7 @@ from engine.store.queries import RARE
 from engine.store.reader import Question, Row
 from engine.store.rows import (
     Record,
+    answer_of,
     approval_rows,
     decision_rows,
     event_of,
@@ -129,21 +132,16 @@ _OF_CYCLE = {"ts", "seq", "cycle_id", "agent", "trigger", "model", "outcome", "a
 
 def _approvals(cycle_id: str) -> Question[list[Record]]:
     rows = yield (
-        f"SELECT seq, ts_ms, kind, payload FROM journal WHERE kind IN (?, ?) AND {RARE} ORDER BY seq",
-        (ApprovalAsked.KIND, ApprovalClosed.KIND),
+        f"SELECT seq, ts_ms, kind, payload FROM journal WHERE kind IN (?, ?, ?, ?) AND {RARE} ORDER BY seq",
+        (ApprovalAsked.KIND, ApprovalClosed.KIND, ShadowEntered.KIND, ShadowEnded.KIND),
     )
     found: dict[str, Record] = {}
     for seq, ts_ms, kind, kept in rows:
         event = event_of(kind, kept)
         if isinstance(event, ApprovalAsked) and event.cycle_id == cycle_id:
             (found[event.approval_id],) = approval_rows(seq, ts_ms, event)
-        elif isinstance(event, ApprovalClosed) and event.approval_id in found:
-            found[event.approval_id] |= {
-                "answered": iso(ts_ms),
-                "answer": event.answer,
-                "actor": event.actor,
-                "note": event.note,
-            }
+        elif isinstance(event, ApprovalClosed | ShadowEntered | ShadowEnded) and event.approval_id in found:
+            found[event.approval_id] |= answer_of(ts_ms, event)
     return list(found.values())
 
 

@@ -20,11 +20,14 @@ from engine.domain.events import (
     DifferenceFound,
     Filled,
     Incident,
+    ShadowEnded,
+    ShadowEntered,
     StateChanged,
 )
 from engine.store.reader import Question, Row
 from engine.store.rows import (
     Record,
+    answer_of,
     approval_rows,
     decision_rows,
     difference_row,
@@ -188,16 +191,14 @@ def _ledger(at: int, newest: bool) -> Question[Page]:
 
 def _approvals(at: int, newest: bool) -> Question[Page]:
     asked, end = yield from _events((ApprovalAsked.KIND,), approval_rows, at, newest)
-    answers = yield f"SELECT ts_ms, payload FROM journal WHERE kind = {ApprovalClosed.KIND} AND {RARE}", ()
-    closed = {}
-    for ts_ms, kept in answers:
-        event = event_of(ApprovalClosed.KIND, kept)
-        assert isinstance(event, ApprovalClosed)
-        closed[event.approval_id] = (iso(ts_ms), event.answer, event.actor, event.note)
-    for row in asked:
-        row.update(
-            zip(("answered", "answer", "actor", "note"), closed.get(row["approval_id"], (None,) * 4), strict=True)
-        )
+    kinds = f"kind IN ({ApprovalClosed.KIND}, {ShadowEntered.KIND}, {ShadowEnded.KIND}) AND {RARE}"
+    answers = yield f"SELECT ts_ms, kind, payload FROM journal WHERE {kinds} ORDER BY seq", ()
+    rows = {row["approval_id"]: row for row in asked}
+    for ts_ms, kind, kept in answers:
+        event = event_of(kind, kept)
+        assert isinstance(event, ApprovalClosed | ShadowEntered | ShadowEnded)
+        if event.approval_id in rows:
+            rows[event.approval_id].update(answer_of(ts_ms, event))
     return asked, end
 
 

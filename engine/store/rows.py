@@ -11,6 +11,7 @@ from engine.domain.decision import Direction, Disposition, describe_action
 from engine.domain.events import (
     Adjusted,
     ApprovalAsked,
+    ApprovalClosed,
     CycleDone,
     CycleHeld,
     CycleItem,
@@ -24,6 +25,8 @@ from engine.domain.events import (
     OrderIntended,
     OrderResized,
     OrdersUpdated,
+    ShadowEnded,
+    ShadowEntered,
     StateChanged,
 )
 from engine.domain.money import plain
@@ -212,7 +215,7 @@ def held_items(items: str) -> list[tuple[str, str]]:
 
 
 def approval_rows(seq: int, ts_ms: int, event: ApprovalAsked) -> Iterator[Record]:
-    """Return the one row of a question to a person, without its answer."""
+    """Return the one row of a question to a person, its answer still None."""
     yield {
         "ts": iso(ts_ms),
         "approval_id": event.approval_id,
@@ -228,7 +231,23 @@ def approval_rows(seq: int, ts_ms: int, event: ApprovalAsked) -> Iterator[Record
         "stop_price": _text(event.stop_price),
         "target_price": _text(event.target_price),
         "expires": iso(event.expires_ms),
-    }
+    } | dict.fromkeys((*ANSWER, *SHADOW))
+
+
+ANSWER = ("answered", "answer", "actor", "note")
+SHADOW = ("would_have", "shadow_how", "shadow_entry", "shadow_exit", "shadow_profit", "shadow_ended")
+"""What a rejected trade would have done; None while it is still followed, and for all that were not rejected."""
+
+
+def answer_of(ts_ms: int, event: ApprovalClosed | ShadowEntered | ShadowEnded) -> Record:
+    """Return what a later row adds to an approval's: its answer, or what the rejected trade would have done."""
+    if isinstance(event, ApprovalClosed):
+        said = (iso(ts_ms), event.answer, event.actor, event.note)
+        return dict(zip(ANSWER, said, strict=True))
+    if isinstance(event, ShadowEntered):
+        return {"would_have": f"filled at {plain(event.price)}, still open", "shadow_entry": plain(event.price)}
+    figures = (_text(event.entry_price), _text(event.exit_price), plain(event.profit), iso(ts_ms))
+    return dict(zip(SHADOW, (event.sentence, event.how.value, *figures), strict=True))
 
 
 def update_row(ts_ms: int, event: OrdersUpdated | OrderResized) -> Record:

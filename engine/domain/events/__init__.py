@@ -43,6 +43,7 @@ from engine.domain.events.safety import (
     StopTrailed,
     VenueProof,
 )
+from engine.domain.events.shadows import ShadowEnd, ShadowEnded, ShadowEntered
 from engine.domain.events.stores import (
     AgentRegistered,
     Checkpoint,
@@ -62,6 +63,7 @@ Event = (
     | DifferenceFound | DifferenceClosed | Reconciled | PolicyVersioned | ChangeRequested | ChangeAnswered | AdminTried
     | PolicyFileSeen
     | FlattenProven | StopTrailed
+    | PolicyFileSeen | ShadowEntered | ShadowEnded
 )  # fmt: skip
 
 EVENT_TYPES: dict[int, type] = {cls.KIND: cls for cls in Event.__args__}  # type: ignore[attr-defined]
@@ -123,6 +125,9 @@ __all__ = [
     "Recorded",
     "RecordingOpened",
     "ResidualLine",
+    "ShadowEnd",
+    "ShadowEnded",
+    "ShadowEntered",
     "StateChanged",
     "StopTrailed",
     "VenueProof",
