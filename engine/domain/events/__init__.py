@@ -61,9 +61,7 @@ Event = (
     | Filled | ApprovalAsked | ApprovalClosed | StateChanged | AgentChanged | EquityMarked | BaselineReset
     | EntriesBlocked | FlattenStarted | FlattenEnded | Incident | Adjusted | FillCorrected | FeePosted
     | DifferenceFound | DifferenceClosed | Reconciled | PolicyVersioned | ChangeRequested | ChangeAnswered | AdminTried
-    | PolicyFileSeen
-    | FlattenProven | StopTrailed
-    | PolicyFileSeen | ShadowEntered | ShadowEnded
+    | PolicyFileSeen | FlattenProven | StopTrailed | ShadowEntered | ShadowEnded
 )  # fmt: skip
 
 EVENT_TYPES: dict[int, type] = {cls.KIND: cls for cls in Event.__args__}  # type: ignore[attr-defined]
