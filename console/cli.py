@@ -43,6 +43,7 @@ COMMANDS = {
     "fills": ("reading:fills", "List fills."),
     "positions": ("reading:positions", "List open positions."),
     "differences": ("differences:differences", "List what differs from the venue; explain or approve it."),
+    "policy": ("policy:policy", "Show the limits in force; propose, approve or reject a change."),
     "explain": ("reading:explain", "Show everything behind one decision."),
     "export": ("reading:export", "Write a table as CSV, JSON or JSON lines."),
     "data": ("data:data", "Import recorded candles."),

@@ -12,6 +12,7 @@ from engine.api.commands import (
     EQUITY_UNIT,
     AgentControl,
     Approve,
+    ApproveChange,
     ApproveDifference,
     BackUp,
     CancelAll,
@@ -19,10 +20,13 @@ from engine.api.commands import (
     Flatten,
     Halt,
     PreviewTicket,
+    ProposeChange,
     Query,
     Reject,
+    RejectChange,
     Resolve,
     Resume,
+    SetPassphrase,
     SubmitTicket,
     Ticket,
     Unblock,
@@ -32,11 +36,13 @@ from engine.api.views import (
     ApprovalView,
     BudgetView,
     CertificateView,
+    ChangeView,
     DifferenceView,
     EventBatch,
     KillGauge,
     MarketView,
     OrderView,
+    PolicyView,
     PositionView,
     Reply,
     Snapshot,
@@ -46,6 +52,7 @@ from engine.api.views import (
 )
 from engine.domain.agent import AgentStatus
 from engine.domain.decision import Direction, Disposition, describe_action
+from engine.domain.governance import PolicyChange, Sense
 from engine.domain.intent import Autonomy, Mode
 from engine.domain.market import SourceKind
 from engine.domain.money import AmountError, amount, frac, percent, plain
@@ -58,7 +65,8 @@ API_VERSION = 1
 
 Command = (
     Halt | Resume | CancelAll | Flatten | Approve | Reject | Resolve | Unblock | ExplainDifference | ApproveDifference
-    | AgentControl | PreviewTicket | SubmitTicket | BackUp | Query
+    | AgentControl | PreviewTicket | SubmitTicket | BackUp | Query | ProposeChange | ApproveChange | RejectChange
+    | SetPassphrase
 )  # fmt: skip
 
 
@@ -83,11 +91,13 @@ class EngineClient(Protocol):
 
 
 __all__ = [
-    "API_VERSION", "EQUITY_UNIT", "AgentControl", "AgentStatus", "AgentView", "AmountError", "ApprovalView", "Approve",
-    "ApproveDifference", "Autonomy", "BackUp", "BudgetView", "CancelAll", "CertificateView", "CheckCode", "Command",
-    "DifferenceView", "Direction", "Disposition", "EngineClient", "EventBatch", "ExplainDifference", "Flatten",
-    "Halt", "KillGauge", "MarketView", "Mode", "OrderRole", "OrderStatus", "OrderType", "OrderView", "PositionView",
-    "PreviewTicket", "Query", "Reject", "Reply", "Resolve", "Resume", "RiskCheck", "Side", "Snapshot", "SourceKind",
-    "StreamLine", "SubmitTicket", "Ticket", "TicketPreview", "TradeEffect", "TradingState", "Unblock", "Verdict",
-    "amount", "describe_action", "frac", "percent", "plain",
+    "API_VERSION", "EQUITY_UNIT", "AgentControl", "AgentStatus", "AgentView", "AmountError", "ApprovalView",
+    "Approve", "ApproveChange", "ApproveDifference", "Autonomy", "BackUp", "BudgetView", "CancelAll",
+    "CertificateView", "ChangeView", "CheckCode", "Command", "DifferenceView", "Direction", "Disposition",
+    "EngineClient", "EventBatch", "ExplainDifference", "Flatten", "Halt", "KillGauge", "MarketView", "Mode",
+    "OrderRole", "OrderStatus", "OrderType", "OrderView", "PolicyChange", "PolicyView", "PositionView",
+    "PreviewTicket", "ProposeChange", "Query", "Reject", "RejectChange", "Reply", "Resolve", "Resume", "RiskCheck",
+    "Sense", "SetPassphrase", "Side", "Snapshot", "SourceKind", "StreamLine", "SubmitTicket", "Ticket",
+    "TicketPreview", "TradeEffect", "TradingState", "Unblock", "Verdict", "amount", "describe_action", "frac",
+    "percent", "plain",
 ]  # fmt: skip

@@ -153,6 +153,48 @@ class SubmitTicket:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProposeChange:
+    """Ask for other values of the policy (R24). changes: field -> value as the policy file writes it.
+
+    What tightens applies at once, what loosens waits for the admin. via: trader (the console) or cli.
+    """
+
+    changes: Mapping[str, str]
+    reason: str
+    via: str = "trader"
+    actor: str = "trader"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApproveChange:
+    """Let a waiting change of the policy take effect. code: as its card shows it, for exactly this change."""
+
+    request_id: str
+    code: str
+    passphrase: str = field(repr=False)
+    note: str = ""
+    actor: str = "admin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RejectChange:
+    """Reject a waiting change of the policy, an approved one that cools off too."""
+
+    request_id: str
+    passphrase: str = field(repr=False)
+    note: str = ""
+    actor: str = "admin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetPassphrase:
+    """Set the admin's passphrase. old: the present one, "" where there is none."""
+
+    old: str = field(repr=False)
+    new: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BackUp:
     """Make a proven copy of the store. to: the folder it goes into, "" for the store's own backups."""
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from engine.domain.agent import AgentStatus
+from engine.domain.governance import PolicyChange
 from engine.domain.intent import Autonomy, Mode
 from engine.domain.market import SourceKind
 from engine.domain.order import OrderRole, OrderStatus, OrderType, Side
@@ -214,6 +215,37 @@ class MarketView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeView:
+    """A change of the policy that waits. code: the four letters that approve exactly this.
+
+    stale: the policy it would change is in force no more. due_in_ms None: nobody has approved it; else how long until
+    it takes effect. reason is untrusted text, for an agent may have written it.
+    """
+
+    request_id: str
+    code: str
+    base_version: int
+    stale: bool
+    changes: tuple[PolicyChange, ...]
+    actor: str
+    asked_by: str
+    reason: str
+    asked_ms: int
+    due_in_ms: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyView:
+    """The policy in force. notices: what a person should know of it, a sentence each. changes: those that wait."""
+
+    version: int
+    hash: str
+    since_ms: int
+    notices: tuple[str, ...] = ()
+    changes: tuple[ChangeView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """Everything the console shows, as of one instant and one journal row.
 
@@ -267,6 +299,7 @@ class Snapshot:
     differences: tuple[DifferenceView, ...] = ()
     equity_last: Decimal | None = None
     equity_last_ms: int | None = None
+    policy: PolicyView | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

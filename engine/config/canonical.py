@@ -65,8 +65,7 @@ def _value(hint: Any, data: Any) -> Any:
         return tuple(_value(parts[0], each) for each in data)
     if parts:  # a mapping
         return {key: _value(parts[1], inner) for key, inner in data.items()}
-    if hint is Decimal or (isinstance(hint, type) and issubclass(hint, Enum)):
-        return hint(data)
-    if type(data) is not hint:
+    is_text = hint is Decimal or (isinstance(hint, type) and issubclass(hint, Enum))
+    if type(data) is not (str if is_text else hint):
         raise TypeError(f"{data!r} is not {hint}")
-    return data
+    return hint(data) if is_text else data

@@ -113,6 +113,11 @@ class Governor:
         """What the environment says."""
         return self.ruled.overlays
 
+    @property
+    def version(self) -> int:
+        """The version in force."""
+        return self.book.version or self.ruled.version
+
     # -- asking ------------------------------------------------------------------------
 
     def propose(
@@ -126,8 +131,7 @@ class Governor:
             self._refuse_beyond_own(actor, asked)
         if not reason.strip():
             raise RefusedError("Nothing was proposed: say why, it goes into the journal.")
-        agents = {name: agent.config for name, agent in self._core.agents.items()}
-        changes = proposed(self.document, asked, agents)
+        changes = self.foreseen(asked)
         if not changes:
             raise RefusedError("Nothing was proposed: every value named is in force already.")
         drafting = self._drafting()
@@ -151,6 +155,10 @@ class Governor:
             raise RefusedError(f"Nothing was proposed: {OPEN_MAX} requests wait already; answer some of them first.")
         if asked_by is AskedBy.AGENT and any(r.asked_by is AskedBy.AGENT and r.actor == actor for r in waiting):
             raise RefusedError(f"Agent {actor} has asked already, and waits for an answer.")
+
+    def foreseen(self, asked: Mapping[str, str]) -> tuple[PolicyChange, ...]:
+        """Return the changes that a proposal would ask for, asking for nothing."""
+        return proposed(self.document, asked, {name: agent.config for name, agent in self._core.agents.items()})
 
     # -- answering ---------------------------------------------------------------------
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from engine.api import (
     AgentControl,
     Approve,
+    ApproveChange,
     ApproveDifference,
     BackUp,
     CancelAll,
@@ -16,23 +17,30 @@ from engine.api import (
     Flatten,
     Halt,
     PreviewTicket,
+    ProposeChange,
     Query,
     Reject,
+    RejectChange,
     Reply,
     Resolve,
     Resume,
+    SetPassphrase,
     SubmitTicket,
     Unblock,
 )
 from engine.control import differing, resolving, tickets
 from engine.control.approving import use
 from engine.control.core import Core
+from engine.control.governing import Governor
+from engine.control.policy_views import change_row
 from engine.domain.agent import AgentStatus
 from engine.domain.events import AgentChanged, ApprovalClosed
+from engine.domain.governance import AskedBy, PolicyChange
 from engine.domain.money import kept, plain
 from engine.domain.order import OrderRole
 from engine.domain.policy import TradingState
 from engine.errors import QuarterdeckError, RefusedError
+from engine.governance.document import loosening
 
 Reader = Callable[[str, dict[str, str]], Awaitable[Any]]
 """Answers a Query by name and arguments with rows; the store's, or a status made from the core."""
@@ -70,6 +78,10 @@ class Handlers:
             PreviewTicket: self._preview,
             SubmitTicket: self._submit,
             BackUp: self._backup,
+            ProposeChange: self._propose,
+            ApproveChange: self._approve_change,
+            RejectChange: self._reject_change,
+            SetPassphrase: self._passphrase,
             Query: self._query,
         }
 
@@ -188,8 +200,51 @@ class Handlers:
             raise RefusedError("Nothing here makes backups; use `quarterdeck db backup`.")
         return Reply(ok=True, text="Backed up, and proven.", data=await self._back_up(command.to))
 
+    async def _propose(self, command: ProposeChange) -> Reply:
+        governor = governor_of(self._core)
+        via = AskedBy.CLI if command.via == "cli" else AskedBy.TRADER
+        changes, waits = governor.propose(command.changes, command.reason, actor=command.actor, asked_by=via)
+        data = {"changes": [change_row(each) for each in changes], "request_id": waits, "version": governor.version}
+        return Reply(ok=True, text=_proposed(changes, waits, governor), data=data)
+
+    async def _approve_change(self, command: ApproveChange) -> Reply:
+        text = await governor_of(self._core).approve(
+            command.request_id, command.code, command.passphrase, command.note, command.actor
+        )
+        return Reply(ok=True, text=text)
+
+    async def _reject_change(self, command: RejectChange) -> Reply:
+        governor = governor_of(self._core)
+        text = await governor.reject(command.request_id, command.passphrase, command.note, command.actor)
+        return Reply(ok=True, text=text)
+
+    async def _passphrase(self, command: SetPassphrase) -> Reply:
+        return Reply(ok=True, text=await governor_of(self._core).set_passphrase(command.old, command.new))
+
     async def _query(self, command: Query) -> Reply:
         return Reply(ok=True, text="", data=await self._read(command.name, dict(command.args)))
+
+
+def _proposed(changes: tuple[PolicyChange, ...], waits: str, governor: Governor) -> str:
+    """Say what of a proposal is in force, and what waits for whom."""
+    loose = loosening(changes) if waits else ()
+    said = []
+    if len(loose) < len(changes):
+        said.append(f"In force as version {governor.version}: {_listed(c for c in changes if c not in loose)}.")
+    if waits:
+        said.append(f"{waits} waits for `quarterdeck policy approve {waits}`: {_listed(loose)}.")
+    return " ".join(said)
+
+
+def _listed(changes: Iterable[PolicyChange]) -> str:
+    return ", ".join(f"{each.field} {each.old} -> {each.new} ({each.sense.value})" for each in changes)
+
+
+def governor_of(core: Core) -> Governor:
+    """Return what governs the policy; RefusedError where nothing does."""
+    if core.governor is None:
+        raise RefusedError("Nothing governs the policy here.")
+    return core.governor
 
 
 def _resumed(core: Core) -> str:

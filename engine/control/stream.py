@@ -9,9 +9,12 @@ from engine.api import EventBatch, StreamLine
 from engine.domain.decision import describe_action
 from engine.domain.events import (
     Adjusted,
+    AdminTried,
     AgentChanged,
     ApprovalAsked,
     ApprovalClosed,
+    ChangeAnswered,
+    ChangeRequested,
     CycleDone,
     DifferenceClosed,
     DifferenceFound,
@@ -28,11 +31,13 @@ from engine.domain.events import (
     OrderShown,
     OrdersResolved,
     OrdersUpdated,
+    PolicyVersioned,
     Recorded,
     ShadowEnded,
     StateChanged,
     StopTrailed,
 )
+from engine.domain.governance import PolicyChange
 from engine.domain.money import plain
 from engine.domain.order import OrderStatus
 from engine.domain.risk import RiskCheck, Verdict
@@ -244,6 +249,31 @@ def _settled(row: Recorded, event: DifferenceClosed) -> Iterator[StreamLine]:
     yield _line(row, "state", action=event.difference_id, outcome=event.how.value, why=why)
 
 
+def _versioned(row: Recorded, event: PolicyVersioned) -> Iterator[StreamLine]:
+    why = _changes(event.changes) or event.reason
+    yield _line(row, "policy", action=f"version {event.version}", outcome="IN FORCE", why=f"{why}; by {event.actor}")
+
+
+def _requested(row: Recorded, event: ChangeRequested) -> Iterator[StreamLine]:
+    why = f"{_changes(event.changes)}; {event.actor} ({event.asked_by}): {event.reason}"
+    yield _line(row, "policy", action=event.request_id, outcome="WAITS", why=why)
+
+
+def _change_answered(row: Recorded, event: ChangeAnswered) -> Iterator[StreamLine]:
+    why = f"by {event.actor}" + (f": {event.note}" if event.note else "")
+    yield _line(row, "policy", action=event.request_id, outcome=event.answer.value.upper(), why=why)
+
+
+def _tried(row: Recorded, event: AdminTried) -> Iterator[StreamLine]:
+    if not event.right:
+        told = "LOCKED OUT" if event.locked_until_ms else "WRONG PASSPHRASE"
+        yield _line(row, "policy", outcome=told, why=f"{event.wrong_tries} wrong tries in a row")
+
+
+def _changes(changes: tuple[PolicyChange, ...]) -> str:
+    return ", ".join(f"{each.field} {each.old} -> {each.new}" for each in changes)
+
+
 _MAKERS = {
     CycleDone: _cycle,
     OrderIntended: _intended,
@@ -267,4 +297,8 @@ _MAKERS = {
     FeePosted: _fee,
     DifferenceFound: _differs,
     DifferenceClosed: _settled,
+    PolicyVersioned: _versioned,
+    ChangeRequested: _requested,
+    ChangeAnswered: _change_answered,
+    AdminTried: _tried,
 }

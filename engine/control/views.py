@@ -18,6 +18,7 @@ from engine.api import (
     Snapshot,
 )
 from engine.control.core import Core
+from engine.control.policy_views import policy_view
 from engine.domain.agent import AgentStatus
 from engine.domain.events import DifferenceFound
 from engine.domain.intent import Mode
@@ -83,6 +84,7 @@ def snapshot(core: Core, *, mono_ms: float, progress: float | None, finished: bo
         differences=tuple(_difference(found) for found in books.differences.values()),
         equity_last=books.marked if books.marked_ms else None,
         equity_last_ms=books.marked_ms or None,
+        policy=policy_view(core.governor, now_ms) if core.governor else None,
     )  # fmt: skip
 
 

@@ -45,12 +45,12 @@ def _wider_list(old: Any, new: Any) -> bool:
     return not new or (bool(old) and not set(new) <= set(old))
 
 
-MORE_LOOSENS = Way("more loosens; off is no cap of its own", _more)
+MORE_LOOSENS = Way("more loosens", _more)
 LESS_LOOSENS = Way("less loosens", _less)
 LONGER_LIST_LOOSENS = Way("another name loosens; an empty list allows all", _wider_list)
 SHORTER_LIST_LOOSENS = Way("a name less loosens", lambda old, new: not set(new) >= set(old))
 ANY_LOOSENS = Way("any change needs approval", lambda old, new: True)
-FREE = Way("no limit: applies at once, and to the venue from the next start on", lambda old, new: False)
+FREE = Way("no limit; for the paper venue, from the next start on", lambda old, new: False)
 
 POLICY_WAYS: dict[str, Way] = {
     "account_currency": ANY_LOOSENS,

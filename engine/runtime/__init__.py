@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from engine.runtime.hosts import ConsoleOptions, EngineHost, console_host, demo_host
     from engine.runtime.importing import import_recording
     from engine.runtime.link import connect, query
+    from engine.runtime.policies import changes_of_file
     from engine.runtime.reads import export, verify
     from engine.runtime.replay import ReplayOptions, replay
     from engine.store.lock import refuse_owned
@@ -27,6 +28,7 @@ _HOMES = {
     "EngineHost": "engine.runtime.hosts",
     "ReplayOptions": "engine.runtime.replay",
     "back_up": "engine.runtime.databases",
+    "changes_of_file": "engine.runtime.policies",
     "check_flags": "engine.config",
     "config_dir": "engine.paths",
     "connect": "engine.runtime.link",
@@ -52,8 +54,8 @@ _HOMES = {
 }
 
 __all__ = [
-    "ConsoleOptions", "EngineHost", "ReplayOptions", "back_up", "check_flags", "config_dir", "connect",
-    "console_host", "default_store", "demo_host", "describe", "doctor", "export", "halt", "import_recording",
+    "ConsoleOptions", "EngineHost", "ReplayOptions", "back_up", "changes_of_file", "check_flags", "config_dir",
+    "connect", "console_host", "default_store", "demo_host", "describe", "doctor", "export", "halt", "import_recording",
     "list_keys", "migrate", "query", "refuse_owned", "remove_key", "replay", "restore", "set_key", "simulate",
     "verify", "write_defaults",
 ]  # fmt: skip

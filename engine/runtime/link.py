@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from engine.runtime.local import LocalLink
 
 ANSWER_WITHIN_S = 2.0
-LIVE_VIEWS = ("status", "agents", "approvals")
+LIVE_VIEWS = ("status", "agents", "approvals", "policy", "policy_preview")
 
 
 @dataclass(slots=True)

@@ -11,9 +11,11 @@ from engine.clock import SystemClock
 from engine.control.wire import to_json
 from engine.errors import UsageError
 from engine.paths import StorePaths
+from engine.runtime.foresight import preview
 from engine.runtime.link import LIVE_VIEWS
 from engine.runtime.stores import there
 from engine.store import queries
+from engine.store.changes import policy_events, policy_requests
 from engine.store.explain import explain
 from engine.store.export import export as export_table
 from engine.store.reader import AsyncReader, Question, Reader
@@ -32,10 +34,13 @@ class StoreReader:
 
     def __init__(self, paths: StorePaths, core: Core) -> None:
         self._core = core
+        self._paths = paths
         self._reader = AsyncReader(paths)
 
     async def read(self, name: str, args: dict[str, str]) -> Any:
         """Answer one query with rows or fields that JSON can carry."""
+        if name == "policy_preview":
+            return await preview(self._paths, self._core, args)
         if name in LIVE_VIEWS:
             return live_view(self._core, name)
         return await self._reader.read(question(name, args))
@@ -58,11 +63,14 @@ def question(name: str, args: dict[str, str]) -> Question[Any]:
         return _only(queries.positions(open_only=True), agent, instrument, limit)
     if name == "differences":
         return queries.differences(limit, open_only=args.get("open_only", "").lower() == "true")
-    plain_lists = {"answered": queries.approvals, "orders": queries.orders, "fills": queries.fills,
-                   "ledger": queries.ledger, "states": queries.states,
-                   "incidents": queries.incidents}  # fmt: skip
+    if name == "policy_requests":
+        return policy_requests(limit, open_only=args.get("open_only", "").lower() == "true")
+    plain_lists = {
+        "orders": queries.orders, "fills": queries.fills, "ledger": queries.ledger, "states": queries.states,
+        "incidents": queries.incidents, "answered": queries.approvals, "policy_events": policy_events,
+    }  # fmt: skip
     if name not in plain_lists:
-        known = ", ".join(("decisions", "positions", "differences", "explain", *plain_lists))
+        known = ", ".join(("decisions", "positions", "differences", "explain", "policy_requests", *plain_lists))
         raise UsageError(f"No table {name!r}; there are: {known}.")
     return _only(plain_lists[name](limit if not (agent or instrument) else None), agent, instrument, limit)
 
@@ -86,7 +94,11 @@ def _only(asked: Question[Any], agent: str | None, instrument: str | None, limit
 def live_view(core: Core, name: str) -> Any:
     """Return the status, the agents or the waiting approvals, as JSON can carry them."""
     from engine.control import views  # the whole core, which the past can be read without
+    from engine.control.handlers import governor_of
+    from engine.control.policy_views import policy_table
 
+    if name == "policy":
+        return policy_table(governor_of(core))
     shown = views.snapshot(core, mono_ms=SystemClock().mono_ms(), progress=None, finished=False)
     if name == "status":
         return to_json(shown)
