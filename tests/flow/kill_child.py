@@ -217,7 +217,6 @@ def obey(engine: Engine, do: str, bars: int | None) -> None:
         elif played in due:
             await engine.handlers.handle(COMMANDS[due[played]])
         if played == bars:
-            core.desk.router.pump()  # what the venue said to this bar's orders is heard before the end
             engine._stop.set()  # at once: the loop has no turn for a request before the next bar
 
     core.on_instant = counted  # type: ignore[method-assign]
