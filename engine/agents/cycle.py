@@ -15,6 +15,7 @@ from engine.domain.risk import Verdict
 from engine.execution.router import Prepared, Router
 from engine.ids import cycle_id
 from engine.llm.client import InstrumentView, ModelAnswer, ModelRequest
+from engine.llm.journal_meter import JournalMeter
 from engine.market.state import MarketState
 from engine.risk.approvals import Approvals, Waiting, digest_of
 from engine.risk.gate import Ruling, judge
@@ -27,7 +28,7 @@ PhaseListener = Callable[[str, str], None]
 
 @dataclass(slots=True)
 class Desk:
-    """What a cycle works with."""
+    """What a cycle works with. meter: what paid calls run through, None where no model is paid for."""
 
     journal: Journal
     market: MarketState
@@ -37,6 +38,7 @@ class Desk:
     clock: Clock
     policy_hash: str
     on_phase: PhaseListener | None = None
+    meter: JournalMeter | None = None
 
 
 @dataclass(frozen=True, slots=True)

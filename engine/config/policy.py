@@ -7,11 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.config.fields import Key, choice_of, duration, money, pattern, read_table, share, truth, whole, words
+from engine.config.fields import (
+    Key,
+    Parser,
+    choice_of,
+    duration,
+    money,
+    pattern,
+    read_table,
+    share,
+    truth,
+    whole,
+    words,
+)
 from engine.config.toml import read_toml
+from engine.domain.caps import AiBudget, ShareBudget
 from engine.domain.policy import (
     AccountLimits,
-    AiBudget,
     AiRules,
     ApprovalRules,
     AskFor,
@@ -25,6 +37,7 @@ from engine.domain.policy import (
     Policy,
     ProtectionRules,
 )
+from engine.errors import UsageError
 
 FILE_NAME = "policy.toml"
 
@@ -51,9 +64,11 @@ _LIMITS = {
     "price_collar": Key("price_collar_frac", share(zero=True)),
     "decision_drift": Key("decision_drift_frac", share(zero=True)),
 }
-_AI = {
+_BUDGET = {
     "usd_per_day": Key("usd_per_day", money(most="100000")),
     "tokens_per_day": Key("tokens_per_day", whole(0, 10**12)),
+    "usd_per_month": Key("usd_per_month", money(most="1000000")),
+    "tokens_per_month": Key("tokens_per_month", whole(0, 10**13)),
 }
 _AI_RULES = {
     "live_inference": Key("live_inference", truth),
@@ -95,7 +110,42 @@ class Section:
     name: str
 
     def __call__(self, where: str, value: Any) -> Any:
-        return self.kind(**read_table(value, f"{where.rpartition(' ')[0]} [{self.name}]", self.keys))
+        place = where.rpartition(" ")[0].removesuffix(f" [{self.name.rpartition('.')[0]}]")
+        return self.kind(**read_table(value, f"{place} [{self.name}]", self.keys))
+
+
+def _or_off(parse: Parser) -> Parser:
+    """Read a cap, or "off": no cap of its own."""
+    return lambda where, value: None if value == "off" else parse(where, value)
+
+
+_SHARE = {name: Key(key.field, _or_off(key.parse)) for name, key in _BUDGET.items()}
+
+
+def _by_name(table: str) -> Parser:
+    """Read tables under a table, by name: [ai_budget.agents.dip-buyer]."""
+
+    def parse(where: str, value: Any) -> dict[str, ShareBudget]:
+        if not isinstance(value, dict):
+            raise UsageError(f"{where} must hold tables such as [{table}.NAME].")
+        place = where.rpartition(" ")[0].removesuffix(f" [{table.rpartition('.')[0]}]")
+        for name in value:
+            _NAME(f"{where} {table}", name)
+        return {
+            name: ShareBudget(**read_table(each, f"{place} [{table}.{name}]", _SHARE)) for name, each in value.items()
+        }
+
+    return parse
+
+
+_NAME = pattern(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", "a name of letters, digits, - and _")
+_AI = {
+    **_BUDGET,
+    "each_provider": Key("each_provider", Section(ShareBudget, _SHARE, "ai_budget.each_provider")),
+    "each_agent": Key("each_agent", Section(ShareBudget, _SHARE, "ai_budget.each_agent")),
+    "providers": Key("providers", _by_name("ai_budget.providers")),
+    "agents": Key("agents", _by_name("ai_budget.agents")),
+}
 
 
 _TOP = {

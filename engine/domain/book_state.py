@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from engine.domain.agent import AgentStatus
+from engine.domain.budget import SpendBook
 from engine.domain.counts import Baseline, Counters
 from engine.domain.events import ApprovalAsked, DifferenceFound, DifferenceKind, FlattenEnded, FlattenProven, Genesis
 from engine.domain.instrument import Instrument
@@ -38,6 +39,7 @@ class BookState:
     blocked: instrument -> why no entry may be sent there: a difference with the venue is open (R14).
     in_doubt: ids of the orders that are UNKNOWN, CANCEL_PENDING or back to life: what became of them must be asked.
     held_up: instrument -> why nothing may be entered there until a person says so.
+    spend: what models cost and may cost, outside the trading account.
     reconciled_ms: up to when the venue's fills are known to be here, by its own time.
     state is HALTED until the journal says otherwise: absence of proof is "off" (R17).
     """
@@ -82,6 +84,7 @@ class BookState:
     governance: PolicyBook = field(default_factory=PolicyBook)
     count: Counters = field(default_factory=Counters)
     memory: Memory = field(default_factory=Memory)
+    spend: SpendBook = field(default_factory=SpendBook)
     shadows: Shadows = field(default_factory=Shadows)
     epoch: int = 0
     last_ts_ms: int = 0

@@ -16,6 +16,7 @@ from engine.domain.events import (
     ApprovalAsked,
     ApprovalClosed,
     BaselineReset,
+    BudgetPosted,
     Closing,
     CycleDone,
     DifferenceClosed,
@@ -51,6 +52,7 @@ from engine.domain.ledger import (
     correction_postings,
     fee_postings,
     fill_postings,
+    spend_postings,
     transfer_postings,
 )
 from engine.domain.lifecycle import NEWS_OF_STATUS, News, after_fill, after_news, after_size
@@ -59,6 +61,7 @@ from engine.domain.order import Fill, Order, OrderRole, OrderStatus
 from engine.domain.policy import TradingState
 from engine.domain.policy_book import GOVERNANCE_EVENTS, GovernanceEvent
 from engine.domain.portfolio import LateMoveError, Move, Position, Trail, move_key
+from engine.domain.spending import SPENDING, SpendingEvent, after
 from engine.domain.valuation import money_assets
 
 FUNDING_KINDS = (AdjustmentKind.FUNDING, AdjustmentKind.INTEREST)
@@ -355,8 +358,13 @@ class Books(BookState):
     def _incident(self, ts_ms: int, event: Incident) -> None:
         self.count.incidents += 1
 
+    def _spend(self, ts_ms: int, event: SpendingEvent) -> tuple[Posting, ...]:
+        self.spend = after(self.spend, ts_ms, event)
+        return spend_postings(event.usd) if isinstance(event, BudgetPosted) else ()
+
 
 _HANDLERS = {
+    **dict.fromkeys(SPENDING, Books._spend),
     Genesis: Books._genesis,
     EngineStarted: Books._started,
     InstrumentListed: Books._listed,

@@ -16,9 +16,10 @@ from engine.domain.order import Fill
 
 
 class Account(StrEnum):
-    """Where an amount is: what we hold, the market's other side, fees paid, outside, and what was adjusted for.
+    """Where an amount is: what we hold, the market's other side, fees paid, outside, adjusted for, or AI spend.
 
     ADJUSTED: differences with the venue that a person approved. FUNDING: funding and interest, paid or earned.
+    AI_SPEND: what models cost; AI_OWED: what their providers are owed for it. Neither is in the trading account (R38).
     """
 
     HOLDINGS = "HOLDINGS"
@@ -27,6 +28,8 @@ class Account(StrEnum):
     OUTSIDE = "OUTSIDE"
     ADJUSTED = "ADJUSTED"
     FUNDING = "FUNDING"
+    AI_SPEND = "AI_SPEND"
+    AI_OWED = "AI_OWED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,11 @@ def fill_postings(fill: Fill, instrument: Instrument) -> tuple[Posting, ...]:
 def fee_postings(asset: str, fee: Decimal) -> tuple[Posting, ...]:
     """Return the lines of a fee that is paid (> 0) or of a rebate (< 0)."""
     return (Posting(Account.HOLDINGS, asset, -fee), Posting(Account.FEES, asset, fee))
+
+
+def spend_postings(usd: Decimal) -> tuple[Posting, ...]:
+    """Return the entry of what a model's call cost; none where it was free."""
+    return (Posting(Account.AI_SPEND, "USD", usd), Posting(Account.AI_OWED, "USD", -usd)) if usd else ()
 
 
 def transfer_postings(asset: str, amount: Decimal, other: Account = Account.OUTSIDE) -> tuple[Posting, ...]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
+from engine.domain.caps import DOCUMENTED, AiBudget
+
 
 class TradingState(StrEnum):
     """What the whole engine may do (R17)."""
@@ -45,14 +47,6 @@ class AccountLimits:
     price_age_ms: int = 90_000
     price_collar_frac: Decimal = Decimal("0.10")
     decision_drift_frac: Decimal = Decimal("0.01")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AiBudget:
-    """What models may cost."""
-
-    usd_per_day: Decimal = Decimal(5)
-    tokens_per_day: int = 500_000
 
 
 class FallbackRule(StrEnum):
@@ -147,7 +141,7 @@ class Policy:
     usd_peg: tuple[str, ...] = ("USDT", "USDC")
     kill: KillLimits = KillLimits()
     limits: AccountLimits = AccountLimits()
-    ai_budget: AiBudget = AiBudget()
+    ai_budget: AiBudget = DOCUMENTED
     ai: AiRules = AiRules()
     approvals: ApprovalRules = ApprovalRules()
     governance: GovernanceRules = GovernanceRules()

@@ -17,10 +17,11 @@ PREFIX = "QUARTERDECK_"
 SEED_NAMES = {
     "AI_DAILY_COST_BUDGET_USD": "ai_budget.usd_per_day",
     "AI_DAILY_TOKEN_BUDGET": "ai_budget.tokens_per_day",
+    "AI_PROVIDER_DAILY_COST_BUDGET_USD": "ai_budget.each_provider.usd_per_day",
     "AI_GOVERNANCE_REQUIRE_APPROVAL": "governance.require_approval",
 }
 """Names that traders know from elsewhere, and the field each stands for."""
-ZERO_MEANT_OFF = ("AI_DAILY_COST_BUDGET_USD", "AI_DAILY_TOKEN_BUDGET")
+ZERO_MEANT_OFF = ("AI_DAILY_COST_BUDGET_USD", "AI_DAILY_TOKEN_BUDGET", "AI_PROVIDER_DAILY_COST_BUDGET_USD")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import StrEnum
 from typing import Protocol
+
+from engine.domain.budget import Over
+
+TOKENS_MAX = 10**9
+
+
+class BudgetCode(StrEnum):
+    """Why nothing was reserved."""
+
+    OVER_CAP = "OVER_CAP"
+    AI_OFF = "AI_OFF"
+    NO_PRICE = "NO_PRICE"
+    BAD_COUNT = "BAD_COUNT"
+    NOT_WRITTEN = "NOT_WRITTEN"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,6 +29,17 @@ class Usage:
     input_tokens: int
     output_tokens: int
     cached_tokens: int = 0
+
+    @property
+    def is_sound(self) -> bool:
+        """Tell whether the counts can be charged by: zero or negative ones, or more cached than asked, cannot (A17)."""
+        counts = (self.input_tokens, self.output_tokens, self.cached_tokens)
+        return (
+            all(type(count) is int for count in counts)
+            and 0 < self.input_tokens <= TOKENS_MAX
+            and 0 < self.output_tokens <= TOKENS_MAX
+            and 0 <= self.cached_tokens <= self.input_tokens
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,9 +52,11 @@ class Hold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverBudget:
-    """Why nothing was reserved, in one sentence."""
+    """Why nothing was reserved, in one sentence. over: the cap that stood in the way, None where another thing did."""
 
     sentence: str
+    code: BudgetCode = BudgetCode.OVER_CAP
+    over: Over | None = None
 
 
 class Meter(Protocol):

@@ -16,6 +16,7 @@ from engine.control.governing import Governor, Ruled
 from engine.control.stream import Stream
 from engine.domain.agent import AgentConfig, AgentStatus, Schedule
 from engine.domain.books import Books
+from engine.domain.caps import caps_of
 from engine.domain.events import (
     AgentChanged,
     AgentRegistered,
@@ -31,6 +32,7 @@ from engine.domain.instrument import Instrument
 from engine.domain.intent import Mode
 from engine.domain.market import Source, SourceKind
 from engine.domain.policy import Policy, TradingState
+from engine.domain.prices import NO_PRICES, PriceList
 from engine.domain.valuation import Valuation
 from engine.errors import UsageError
 from engine.execution.latch import SendLatch
@@ -38,6 +40,7 @@ from engine.execution.paper import PaperGateway
 from engine.execution.paper_store import PaperStore
 from engine.execution.router import Router
 from engine.llm.client import ModelClient
+from engine.llm.journal_meter import JournalMeter
 from engine.llm.router import client_for
 from engine.market.state import MarketState
 from engine.paths import config_dir
@@ -56,6 +59,7 @@ class Plan:
 
     policy: what the file and the flags ask for; what of it is in force, the store decides (R24). environ: variables
     that may tighten it; none in a replay, which must not depend on the machine. admin: None: the machine's own.
+    prices: of models; empty: none is asked that costs anything.
     """
 
     policy: Policy
@@ -64,6 +68,7 @@ class Plan:
     source: Source
     interval_ms: int
     recordings: tuple[RecordingOpened, ...] = ()
+    prices: PriceList = NO_PRICES
     actor: str = "trader"
     environ: Mapping[str, str] = field(default_factory=dict)
     admin: AdminSecret | None = None
@@ -129,6 +134,7 @@ def assemble(
     ruled = Ruled(books.governance, plan.policy, plan.agents, plan.environ, mode, clock.now_ms())
     policy = ruled.policy
     valuation = Valuation(policy.account_currency, policy.usd_peg)
+    meter = JournalMeter(journal, clock, prices=plan.prices, caps=lambda: caps_of(ruled.policy.ai_budget))
     agents = [hire(config, find_client(config.model)) for config in ruled.agents]
     window = max((agent.bars_needed for agent in agents), default=1)
     spans = {span for agent in agents for span in frames_read(agent, plan.interval_ms)}
@@ -144,7 +150,7 @@ def assemble(
     store_id = books.genesis.store_id if books.genesis else ""
     router = Router(journal, gateway, latch, clock, store_id)
     surroundings = Surroundings(books, market, valuation, policy)
-    desk = Desk(journal, market, surroundings, Approvals(), router, clock, config_hash(policy))
+    desk = Desk(journal, market, surroundings, Approvals(), router, clock, config_hash(policy), meter=meter)
     slots = slot_clock(plan.agents, books) if isinstance(clock, ManualClock) else None
     core = Core(desk, gateway, latch, policy, agents, plan.source, slots)
     core.governor = Governor(core, ruled, plan.admin or AdminSecret(config_dir()))
@@ -184,6 +190,8 @@ async def arm(parts: Parts, plan: Plan, now_ms: int) -> None:
             if qty > 0:
                 parts.gateway.deposit(asset, qty)
     journal.record(now_ms, *_news(plan, journal, parts.ruled))
+    if core.desk.meter is not None:
+        core.desk.meter.post_left_open(now_ms)
     await core.reconciler.at_start()
     await core.halt_on_overfill()
     await core.take_up(now_ms)

@@ -12,6 +12,7 @@ from engine.domain.events import (
     Adjusted,
     ApprovalAsked,
     ApprovalClosed,
+    BudgetPosted,
     CycleDone,
     CycleHeld,
     CycleItem,
@@ -125,6 +126,7 @@ _REASONS = {
     Adjusted.KIND: "adjustment",
     FillCorrected.KIND: "correction",
     FeePosted.KIND: "late fee",
+    BudgetPosted.KIND: "AI spend",
 }
 
 

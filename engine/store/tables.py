@@ -40,9 +40,19 @@ STATUSES = (
     OrderStatus.EXPIRED,
     OrderStatus.NOT_SENT,
 )
-ACCOUNTS = (Account.HOLDINGS, Account.MARKET, Account.FEES, Account.OUTSIDE, Account.ADJUSTED, Account.FUNDING)
+ACCOUNTS = (
+    Account.HOLDINGS,
+    Account.MARKET,
+    Account.FEES,
+    Account.OUTSIDE,
+    Account.ADJUSTED,
+    Account.FUNDING,
+    Account.AI_SPEND,
+    Account.AI_OWED,
+)
 STATUS_NUMBER = {status: number for number, status in enumerate(STATUSES)}
 ACCOUNT_NUMBER = {account: number for number, account in enumerate(ACCOUNTS)}
+_BALANCED = (Account.HOLDINGS, Account.FEES)
 PAIRS_MAX = 8
 MOVERS = (Filled, FillCorrected, FeePosted, FundsMoved, Adjusted, InstrumentListed)
 """The events that can change positions; the books say which they did."""
@@ -158,7 +168,7 @@ class Changes:
                     plain(target.amount),
                 )
             )
-        for asset in {line.asset for line in postings}:
+        for asset in {line.asset for line in postings if line.account in _BALANCED}:
             held, fees = books.balances.get(asset, ZERO), books.fees.get(asset, ZERO)
             self.balances[asset] = (plain(held), plain(fees))
 

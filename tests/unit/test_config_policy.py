@@ -21,6 +21,7 @@ from engine.config import (
     policy_of,
     write_defaults,
 )
+from engine.domain.caps import caps_of
 from engine.domain.policy import AccountLimits, KillAction, KillLimits, Policy
 from engine.errors import UsageError
 
@@ -89,6 +90,15 @@ def test_no_file_is_the_documented_policy(tmp_path: Path) -> None:
         ("[limits]\nopen_positions = -1", "[limits] open_positions -1 is out of bounds; write 0 to 1000."),
         ("[limits]\nprice_age = 90", '[limits] price_age 90 is not a duration with a unit; write "90s" or "90m".'),
         ("[ai_budget]\nusd_per_day = nan", "[ai_budget] usd_per_day NaN is not a finite amount; write one such as "),
+        (
+            "[ai_budget.each_agent]\nusd_per_dya = 1",
+            "[ai_budget.each_agent] usd_per_dya is not a known key; did you mean usd_per_day?",
+        ),
+        (
+            "[ai_budget.agents.dip]\nusd_per_day = -1",
+            "[ai_budget.agents.dip] usd_per_day -1 must be an amount of 0 (none allowed) or more.",
+        ),
+        ("[ai_budget]\nproviders = 4", "[ai_budget] providers must hold tables such as [ai_budget.providers.NAME]."),
         ("[paper]\nvolume_share = 0", "[paper] volume_share 0 is not a share between 0 and 1; "),
         ("cash = -1", "cash -1 must be an amount of 0 (none allowed) or more."),
         ('cash = "lots"', 'cash "lots" is not a finite amount; write one such as "10000".'),
@@ -102,6 +112,19 @@ def test_a_bad_policy_is_refused_in_one_sentence(tmp_path: Path, text: str, mess
         load_policy(path)
     assert str(raised.value).startswith(f"{path} {message}")
     assert raised.value.exit_code == 2
+
+
+def test_a_provider_or_agent_may_have_caps_of_its_own_and_shares_those_of_all_else(tmp_path: Path) -> None:
+    text = '[ai_budget.each_agent]\nusd_per_day = "1"\n[ai_budget.agents.dip]\ntokens_per_month = 7\n'
+    caps = caps_of(load_policy(written(tmp_path, text)).ai_budget)
+    assert [(cap.scope, cap.window.value, int(cap.usd), cap.tokens) for cap in caps] == [
+        ("", "day", 5, 500_000),
+        ("", "month", 100, 10_000_000),
+        ("agent", "day", 1, 500_000),
+        ("agent", "month", 100, 10_000_000),
+        ("agent:dip", "day", 1, 500_000),
+        ("agent:dip", "month", 100, 7),
+    ]
 
 
 def test_init_writes_files_that_say_what_the_defaults_are(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine.domain.events.budget import AiSwitched, BudgetCapped, BudgetHeld, BudgetPosted
 from engine.domain.events.cycles import ApprovalAsked, ApprovalClosed, CycleDone, CycleHeld, CycleItem
 from engine.domain.events.governance import (
     AdminTried,
@@ -62,6 +63,7 @@ Event = (
     | EntriesBlocked | FlattenStarted | FlattenEnded | Incident | Adjusted | FillCorrected | FeePosted
     | DifferenceFound | DifferenceClosed | Reconciled | PolicyVersioned | ChangeRequested | ChangeAnswered | AdminTried
     | PolicyFileSeen | FlattenProven | StopTrailed | ShadowEntered | ShadowEnded
+    | BudgetHeld | BudgetPosted | BudgetCapped | AiSwitched
 )  # fmt: skip
 
 EVENT_TYPES: dict[int, type] = {cls.KIND: cls for cls in Event.__args__}  # type: ignore[attr-defined]
@@ -83,9 +85,13 @@ __all__ = [
     "AdminTried",
     "AgentChanged",
     "AgentRegistered",
+    "AiSwitched",
     "ApprovalAsked",
     "ApprovalClosed",
     "BaselineReset",
+    "BudgetCapped",
+    "BudgetHeld",
+    "BudgetPosted",
     "ChangeAnswered",
     "ChangeRequested",
     "Checkpoint",
