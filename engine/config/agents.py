@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from engine.config.distances import as_fields, check_units, distance
 from engine.config.fields import (
     Key,
     Parser,
@@ -27,6 +28,7 @@ from engine.config.instruments import Instruments
 from engine.config.toml import read_toml
 from engine.domain.agent import EXTERNAL, TRADER, AgentConfig, AgentLimits, PromptConfig, Protection, Schedule
 from engine.domain.intent import Autonomy, Mode
+from engine.domain.policy import OnMissing
 from engine.errors import UsageError
 
 FOLDER = "agents"
@@ -47,7 +49,9 @@ SETTINGS_MAX = 50
 def load_agent(path: Path, instruments: Instruments) -> AgentConfig:
     """Read one agent file; its instruments become keys of the list."""
     read = read_table(read_toml(path), str(path), _top(instruments))
-    return AgentConfig(**read.pop("on_failure", {}), **read)
+    agent = AgentConfig(**read.pop("on_failure", {}), **read)
+    check_units(agent, instruments, f"{path} [protection]")
+    return agent
 
 
 def agent_files(config_dir: Path) -> list[Path]:
@@ -187,21 +191,25 @@ def or_off(parse: Parser) -> Parser:
     return lambda where, value: None if value == "off" else parse(where, value)
 
 
-def _trailing(where: str, value: Any) -> None:
-    if value != "off":
-        raise UsageError(f'{where} {shown(value)} is not possible: trailing stops come later; write "off".')
-
-
 def _protection(where: str, value: Any) -> Protection:
-    read = read_table(value, _inside(where, "protection"), _PROTECTION)
-    read.pop("trailing", None)
-    return Protection(**read)
+    inside = _inside(where, "protection")
+    read = read_table(value, inside, _PROTECTION)
+    asked = {**_as_fields("stop", read), **_as_fields("target", read), **read}
+    protection = Protection(**asked)
+    if protection.missing is not None and protection.stop is None:
+        raise UsageError(f"{inside} missing has no meaning without a stop; write stop or trailing, or take it out.")
+    return protection
+
+
+def _as_fields(name: str, read: dict[str, Any]) -> dict[str, Any]:
+    return as_fields(name, read.pop(name)) if name in read else {}
 
 
 _PROTECTION = {
-    "stop": Key("stop_frac", or_off(STOP)),
-    "target": Key("target_frac", or_off(TARGET)),
-    "trailing": Key("trailing", _trailing),
+    "stop": Key("stop", or_off(distance(STOP))),
+    "target": Key("target", or_off(distance(TARGET))),
+    "trailing": Key("trail", or_off(distance(STOP))),
+    "missing": Key("missing", choice_of(OnMissing)),
 }
 
 

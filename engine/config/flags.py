@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from engine.config import agents, policy
+from engine.config.distances import as_fields, check_units, distance
 from engine.config.fields import share, shown, timeframe
 from engine.config.instruments import Instruments
 from engine.config.toml import refuse_secrets
-from engine.domain.agent import AgentConfig, Schedule
+from engine.domain.agent import AgentConfig, Protection, Schedule
 from engine.domain.intent import Autonomy
 from engine.domain.policy import Policy
 from engine.errors import UsageError
@@ -35,8 +36,8 @@ _LIMITS: dict[str, tuple[str, Callable[[str, Any], Any]]] = {
     "qty": ("qty_fixed", agents.QTY),
 }
 _PROTECTION = {
-    "stop_loss": ("stop_frac", agents.or_off(agents.STOP)),
-    "take_profit": ("target_frac", agents.or_off(agents.TARGET)),
+    "stop_loss": ("stop", agents.or_off(distance(agents.STOP))),
+    "take_profit": ("target", agents.or_off(distance(agents.TARGET))),
 }
 _KILL = {
     "kill_switch_gain": ("gain_frac", policy.KILL_GAIN),
@@ -65,7 +66,7 @@ def flags_to_agent(
     """
     agent = base or _plain_agent(flags, model, pairs, timeframe_ms)
     named = _pairs(flags, instruments)
-    return replace(
+    made = replace(
         agent,
         model=agents.MODEL("--model", flags["model"]) if flags.get("model") else agent.model,
         instruments=named or agent.instruments,
@@ -73,9 +74,17 @@ def flags_to_agent(
         autonomy=_autonomy(flags) or agent.autonomy,
         model_settings={**agent.model_settings, **_settings(flags)},
         schedule=_schedule(flags) or agent.schedule,
-        protection=replace(agent.protection, **_given(flags, _PROTECTION)),
+        protection=_protection(agent, flags),
         limits=replace(agent.limits, **_given(flags, _LIMITS), **_max_position(flags)),
     )
+    check_units(made, instruments, "--stop-loss or --take-profit:")
+    return made
+
+
+def _protection(agent: AgentConfig, flags: Flags) -> Protection:
+    given = _given(flags, _PROTECTION)
+    fields = {key: value for name, read in given.items() for key, value in as_fields(name, read).items()}
+    return replace(agent.protection, **fields)
 
 
 def flags_to_policy(flags: Flags, base: Policy) -> Policy:

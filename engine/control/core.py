@@ -13,6 +13,7 @@ from engine.agents.cycle import Desk, run_cycle
 from engine.agents.manager import RunningAgent
 from engine.control.approving import use
 from engine.control.governing import Governor
+from engine.control.guarding import Guard
 from engine.control.previewed import Seen
 from engine.control.shadowing import follow_rejected
 from engine.control.watching import Watch
@@ -25,19 +26,15 @@ from engine.domain.events import (
     StateChanged,
 )
 from engine.domain.market import FeedEvent, FeedStatus, Instant, OrderBook, Quote, Source
-from engine.domain.money import plain
 from engine.domain.policy import KillAction, Policy, TradingState
 from engine.errors import StoreError
 from engine.execution.flatten import Flatten
 from engine.execution.latch import SendLatch
 from engine.execution.paper import PaperGateway
-from engine.execution.protection import uncovered
 from engine.execution.reconcile import Reconciler
 from engine.execution.resolver import Resolver
 from engine.risk.killswitch import EQUITY_UNKNOWN, Trip
 from engine.triggers.schedule import SlotClock
-
-PROTECTION_DEADLINE_MS = 10_000
 
 
 class Core:
@@ -59,6 +56,7 @@ class Core:
         self.reconciler = Reconciler(desk.journal, gateway, desk.clock)
         self.resolver = Resolver(desk.journal, desk.router, gateway, desk.clock)
         self.watch = Watch(desk, policy, self.halt, self._trip)
+        self.guard = Guard(desk, policy, self.agents)
         self.governor: Governor | None = None
         self.flatten: Flatten | None = None
         self.feed_status: FeedStatus | None = None
@@ -66,15 +64,13 @@ class Core:
         self.unwritten = ""
         self.previews: dict[str, Seen] = {}
         self._ended = False
-        self._naked_since: dict[tuple[str, str], int] = {}
-        self._orders_seen = (0, 0, 0)
         self._flattened_by: set[str] = set()
         self._owed: StateChanged | None = None
         self._on_candle = [a for a in self.agents.values() if a.config.schedule.every_candle]
 
     def adopt(self, policy: Policy, policy_hash: str) -> None:
         """Let everything that looks at the policy look at another one, from here on."""
-        self.policy = self.desk.surroundings.policy = policy
+        self.policy = self.desk.surroundings.policy = self.guard.policy = policy
         self.desk.policy_hash = policy_hash
         self.watch.adopt(policy)
 
@@ -115,12 +111,15 @@ class Core:
         for candle in instant.candles:
             valuation.mark(candle.instrument, market.on_candle(candle))
         self.data_ms, self._ended = instant.ts_ms, False
+        self.guard.on_candles(instant)
         if self.books.shadows.open:
             follow_rejected(self.desk, self.policy.paper, instant)
         if instant.warm:
             return
         await self.watch.look(instant.ts_ms, confirmed=True)
         await self._heartbeat_work(instant.ts_ms)
+        if self.guard.trailing.is_asked and self.journal.broken is None:
+            await self.guard.trailing.on_candles(instant)
         if self.books.state is not TradingState.HALTED and not self.latch.halted:
             await self._run_due(instant)
 
@@ -219,6 +218,7 @@ class Core:
         if self.books.flatten_id:
             self.flatten = self._new_flatten("restart")
             await self.flatten.take_up(self.books.flatten_id)
+        await self.guard.at_start()
         self.watch.take_up()
 
     async def approve_all(self, actor: str) -> None:
@@ -245,6 +245,8 @@ class Core:
         await self._book_fills()
         await self.watch.look(self.desk.clock.now_ms(), confirmed=False, instrument=quote.instrument)
         await self._step_flatten()
+        if self.guard.trailing.is_asked and self.journal.broken is None:
+            await self.guard.trailing.on_quote(quote.instrument, mark.price)
 
     async def _book_fills(self) -> None:
         try:
@@ -272,13 +274,8 @@ class Core:
             await self._step_flatten()
         if self.desk.router.breach:
             await self._halt_on_breach()
-        count = self.books.count
-        seen = (count.fills, count.orders, len(self.books.orders))
-        if seen != self._orders_seen:
-            self._orders_seen = seen
-            self._note_naked(now_ms)
-        if self._naked_since:
-            self._check_protection(now_ms)
+        if self.journal.broken is None:
+            await self.guard.beat()
         if self.slots is not None and self.books.state is not TradingState.HALTED:
             for name in self.slots.due(now_ms):
                 await self.run_slot(name, now_ms)
@@ -349,20 +346,6 @@ class Core:
             self.desk.approvals.take(waiting.intent.intent_id)
             closed = ApprovalClosed(approval_id=waiting.intent.intent_id, answer="expired", actor="clock")
             self.journal.record(now_ms, closed)
-
-    def _note_naked(self, now_ms: int) -> None:
-        """Note which positions lack protection since when; the check itself waits for the deadline (R16)."""
-        naked = [(p.agent, p.instrument) for p in uncovered(self.books, (a.config for a in self.agents.values()))]
-        self._naked_since = {key: self._naked_since.get(key, now_ms) for key in naked}
-
-    def _check_protection(self, now_ms: int) -> None:
-        self._note_naked(now_ms)
-        for (agent, instrument), since_ms in list(self._naked_since.items()):
-            if since_ms >= 0 and now_ms - since_ms >= PROTECTION_DEADLINE_MS:
-                qty = plain(self.books.position(agent, instrument).qty)
-                text = f"{agent} holds {qty} {instrument} without a resting stop for its whole quantity"
-                self.journal.record(now_ms, Incident(code="UNPROTECTED", text=text))
-                self._naked_since[(agent, instrument)] = -1
 
     def _is_warm(self, instrument: str, agent: RunningAgent) -> bool:
         return self.desk.market.closed_at(instrument, agent.config.timeframe_ms) is not None

@@ -8,6 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from engine.domain.intent import Autonomy, Mode
+from engine.domain.policy import OnMissing
 
 TRADER = "trader"
 EXTERNAL = "external"
@@ -31,12 +32,80 @@ class Schedule:
     zone: str = "UTC"
 
 
+class Measure(StrEnum):
+    """What a distance from a price is measured in."""
+
+    SHARE = "share"
+    PRICE = "price"
+    ATR = "ATR"
+
+
+ATR_PERIOD = 14
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distance:
+    """How far from a price: a share of it, an amount of quote, or so many average true ranges.
+
+    unit: the currency of an amount. period: of the ranges, in closed candles of the agent's own length.
+    """
+
+    measure: Measure
+    amount: Decimal
+    unit: str = ""
+    period: int = ATR_PERIOD
+
+    def of(self, price: Decimal, atr: Decimal | None) -> Decimal | None:
+        """Return it in quote; None where the ranges are not known.
+
+        >>> Distance(measure=Measure.SHARE, amount=Decimal("0.02")).of(Decimal(500), None)
+        Decimal('10.00')
+        >>> Distance(measure=Measure.ATR, amount=Decimal(2)).of(Decimal(500), Decimal(7))
+        Decimal('14')
+        """
+        if self.measure is Measure.PRICE:
+            return self.amount
+        if self.measure is Measure.SHARE:
+            return price * self.amount
+        return None if atr is None else self.amount * atr
+
+
+def by_share(frac: Decimal | None) -> Distance | None:
+    """Return a share of the price as a distance."""
+    return None if frac is None else Distance(measure=Measure.SHARE, amount=frac)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Protection:
-    """Stop and target as fractions of the entry price; None: none asked for."""
+    """Where the stop and the target of an entry rest. None: none asked for.
+
+    stop_frac, target_frac: as shares of the entry price; stop_by, target_by: as another distance, in their place.
+    trail: a stop follows the best closed price at this distance, and only ever moves in the position's favour; without
+    a stop of its own an entry begins with it. missing: what to do without a resting stop, in place of the policy's.
+    """
 
     stop_frac: Decimal | None = Decimal("0.02")
     target_frac: Decimal | None = None
+    stop_by: Distance | None = None
+    target_by: Distance | None = None
+    trail: Distance | None = None
+    missing: OnMissing | None = None
+
+    @property
+    def stop(self) -> Distance | None:
+        """How far below its entry a position's stop begins."""
+        return self.stop_by or by_share(self.stop_frac) or self.trail
+
+    @property
+    def target(self) -> Distance | None:
+        """How far above its entry a position's target is."""
+        return self.target_by or by_share(self.target_frac)
+
+    @property
+    def periods(self) -> set[int]:
+        """The periods of the average true ranges it is measured in."""
+        asked = (self.stop, self.target, self.trail)
+        return {one.period for one in asked if one is not None and one.measure is Measure.ATR}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

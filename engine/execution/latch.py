@@ -38,8 +38,8 @@ class SendLatch:
 
     def refusal(self, intent: Intent) -> str:
         """Return why the intent may not leave, or "" when it may; read in the send section itself (S2)."""
-        if intent.role is OrderRole.FLATTEN:
-            return ""
+        if intent.role is OrderRole.FLATTEN or (intent.role.is_protection and intent.reduce_only):
+            return ""  # what closes, and what protects, leaves in every state
         if self.halted or self._books.state is TradingState.HALTED:
             return "trading is HALTED"
         if self.file_exists:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from engine.domain.agent import AgentConfig, AgentStatus
@@ -24,6 +25,7 @@ class Situation:
     last_loss_ms: when this agent last closed at a loss here. working: the agent's working orders here that are not
     protection. already_decided: this decision id has traded before. market_open None: the calendar is not known.
     in_doubt: why nobody may add exposure in this instrument; "": nothing stands against it.
+    atr: average true ranges of the agent's candles here, in quote, by the period its protection is measured in.
     """
 
     now_ms: int
@@ -50,6 +52,7 @@ class Situation:
     already_decided: bool
     market_open: bool | None
     in_doubt: str = ""
+    atr: Mapping[int, Decimal] = field(default_factory=dict)
 
     @property
     def price(self) -> Decimal:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
+from engine.domain.agent import Distance
 from engine.domain.decision import Direction
-from engine.domain.money import COST_QUANTUM, ONE, ZERO, floor_to, nearest_price, round_price
+from engine.domain.money import COST_QUANTUM, ZERO, floor_to, nearest_price, round_price
 from engine.risk.situation import Situation
 
 STOP_FRAC_ASSUMED = Decimal("0.02")
@@ -66,9 +67,9 @@ def stop_distance(s: Situation) -> Decimal:
     hint = s.draft.stop
     if hint is not None and hint.is_finite() and 0 < hint < price:
         return max(price - hint, s.instrument.price_tick)
-    stop_frac = s.agent.protection.stop_frac
-    stop_frac = STOP_FRAC_ASSUMED if stop_frac is None else positive(stop_frac, "stop distance")
-    return max(price * min(stop_frac, ONE), s.instrument.price_tick)
+    asked = distance_of(s, s.agent.protection.stop, price)
+    asked = price * STOP_FRAC_ASSUMED if asked is None else positive(asked, "stop distance")
+    return max(min(asked, price), s.instrument.price_tick)
 
 
 def protection_prices(s: Situation) -> tuple[Decimal | None, Decimal | None]:
@@ -78,12 +79,27 @@ def protection_prices(s: Situation) -> tuple[Decimal | None, Decimal | None]:
     """
     draft, wanted, tick = s.draft, s.agent.protection, s.instrument.price_tick
     entry = draft.limit_price or known_price(s)
-    stop = entry * (ONE - wanted.stop_frac) if draft.stop is None and wanted.stop_frac else draft.stop
-    take = entry * (ONE + wanted.target_frac) if draft.target is None and wanted.target_frac else draft.target
+    below = None if draft.stop is not None else distance_of(s, wanted.stop, entry)
+    above = None if draft.target is not None else distance_of(s, wanted.target, entry)
+    stop = draft.stop if below is None else entry - below
+    take = draft.target if above is None else entry + above
     return (
         None if stop is None else round_price(stop, tick, up=True),
         None if take is None else nearest_price(take, tick),
     )
+
+
+def distance_of(s: Situation, distance: Distance | None, price: Decimal) -> Decimal | None:
+    """Return a distance from a price in quote, None where none is asked for.
+
+    Raises MissingInputError while too few candles have closed for its average true range.
+    """
+    if distance is None:
+        return None
+    measured = distance.of(price, s.atr.get(distance.period))
+    if measured is None:
+        raise MissingInputError(f"average true range of {distance.period} closed candles")
+    return measured
 
 
 def known_price(s: Situation) -> Decimal:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from engine.domain.agent import AgentConfig, AgentStatus
@@ -17,6 +17,7 @@ from engine.domain.policy import Policy
 from engine.domain.portfolio import Position
 from engine.domain.valuation import MissingRateError, Valuation
 from engine.ids import client_order_id
+from engine.market.ranges import TrueRanges
 from engine.market.sessions import is_open
 from engine.market.state import MarketState
 from engine.risk.checks import HEAD_ROOM_FRAC
@@ -36,12 +37,17 @@ class _Coming:
 
 @dataclass(slots=True)
 class Surroundings:
-    """The live state that situations are read from; the policy is replaced when another is adopted."""
+    """The live state that situations are read from; the policy is replaced when another is adopted.
+
+    unguarded: instrument -> whose position there lacks its resting stop: nothing is entered beside it (R16).
+    """
 
     books: Books
     market: MarketState
     valuation: Valuation
     policy: Policy
+    ranges: TrueRanges = field(default_factory=TrueRanges)
+    unguarded: dict[str, str] = field(default_factory=dict)
 
     def gather(
         self, agent: AgentConfig, draft: DecisionDraft, decision_id: str, now_ms: int, beside: Sequence[Intent] = ()
@@ -80,7 +86,13 @@ class Surroundings:
             already_decided=self._traded(decision_id),
             market_open=is_open(instrument.calendar, now_ms),
             in_doubt=self.in_doubt(instrument.key),
+            atr=self.atr(agent, instrument.key),
         )
+
+    def atr(self, agent: AgentConfig, instrument: str) -> dict[int, Decimal]:
+        """Return the average true ranges that an agent's protection is measured in, by period, as far as known."""
+        known = ((n, self.ranges.average(instrument, agent.timeframe_ms, n)) for n in agent.protection.periods)
+        return {period: value for period, value in known if value is not None}
 
     def equity(self) -> Decimal | None:
         """Return equity in account currency, unrealised included; None when an asset cannot be valued."""
@@ -143,7 +155,7 @@ class Surroundings:
     def in_doubt(self, instrument: str) -> str:
         """Say why nobody may add exposure here: a person must look, or an order of anybody's is in doubt (R10, O6)."""
         books = self.books
-        if why := books.why_blocked(instrument):
+        if why := books.why_blocked(instrument) or self.unguarded.get(instrument):
             return why
         if books.in_doubt:
             for order in books.working(instrument=instrument):

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from engine.config import Instruments, load_agent, load_agents
-from engine.domain.agent import AgentConfig, AgentLimits, Protection, Schedule
+from engine.domain.agent import AgentConfig, AgentLimits, Distance, Measure, Protection, Schedule
 from engine.domain.intent import Autonomy, Mode
+from engine.domain.policy import OnMissing
 from engine.errors import UsageError
 
 HEAD = """
@@ -114,6 +115,47 @@ def test_durations(tmp_path: Path, listed: Instruments, written_as: str, length_
     assert schedule == Schedule(every_candle=False, interval_ms=length_ms)
 
 
+@pytest.mark.parametrize(
+    ("written_as", "measure", "amount", "unit", "period"),
+    [("150bps", Measure.SHARE, "0.015", "", 14), ("2 ATR", Measure.ATR, "2", "", 14),
+     ("2.5ATR(20)", Measure.ATR, "2.5", "", 20), ("500 USDT", Measure.PRICE, "500", "USDT", 14)],
+)  # fmt: skip
+def test_distances_of_stops(
+    tmp_path: Path, listed: Instruments, written_as: str, measure: Measure, amount: str, unit: str, period: int
+) -> None:
+    wanted = Distance(measure=measure, amount=Decimal(amount), unit=unit, period=period)
+    text = f'{HEAD}[protection]\nstop = "{written_as}"\ntarget = "{written_as}"\ntrailing = "{written_as}"'
+    read = load_agent(written(tmp_path, text), listed).protection
+    assert (read.stop, read.target, read.trail) == (wanted, wanted, wanted)
+
+
+def test_a_trailing_stop_alone_is_the_first_stop_too(tmp_path: Path, listed: Instruments) -> None:
+    text = f'{HEAD}[protection]\nstop = "off"\ntrailing = "3%"\nmissing = "close"'
+    read = load_agent(written(tmp_path, text), listed).protection
+    assert read.stop == Distance(measure=Measure.SHARE, amount=Decimal("0.03"))
+    assert read.missing is OnMissing.CLOSE
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('stop = "0 ATR"', "[protection] stop 0 ATR is out of bounds; write above 0 and up to 50 ATR."),
+        ('stop = "2 ATR(1)"', "[protection] stop ATR(1) is out of bounds; write a period of 2 to 500."),
+        ('stop = "0 USDT"', "[protection] stop 0 USDT must be above 0."),
+        ('stop = "-2 ATR"', '[protection] stop "-2 ATR" is not a distance; write one such as'),
+        ('stop = "120%"', "[protection] stop 120% is above 99%; write less."),
+        ('stop = "nan"', '[protection] stop "nan" is not a distance'),
+        ("trailing = 2", '[protection] trailing 2 can be read as 2% or as 200%; write "2%" or "200%".'),
+        ('stop = "500 EUR"', "[protection] stop is an amount of EUR, and paper:BTC/USDT is priced in USDT;"),
+        ('stop = "off"\nmissing = "repair"', "[protection] missing has no meaning without a stop;"),
+        ('missing = "pray"', '[protection] missing "pray" is not known; write '),
+    ],
+)
+def test_nonsense_of_protection_is_refused(tmp_path: Path, listed: Instruments, line: str, message: str) -> None:
+    path = written(tmp_path, f"{HEAD}[protection]\n{line}")
+    assert refusal(path, listed).startswith(f"{path} {message}")
+
+
 def test_every_candle_and_nought(tmp_path: Path, listed: Instruments) -> None:
     text = (
         f'{HEAD}[schedule]\nevery = "candle"\n[limits]\ntrades_per_day = 0\nportfolio_share = "0%"\nconfidence_min = 0'
@@ -149,9 +191,9 @@ MORE = [
     ("[protection]\nstop = 0", "[protection] stop 0", "is not a share between 0 and 1; write it as "),
     ("[protection]\nstop = true", "[protection] stop 'True'", "is not a number; write it as "),
     (
-        '[protection]\ntrailing = "1%"',
-        '[protection] trailing "1%"',
-        'is not possible: trailing stops come later; write "off".',
+        '[protection]\ntrailing = "upwards"',
+        '[protection] trailing "upwards"',
+        'is not a distance; write one such as "2%", "2 ATR", "2 ATR(20)" or "500 USDT".',
     ),
     ("[limits]\nmax_dayly_loss = 1", "[limits] max_dayly_loss", "is not a known key; the keys are allowed, blocked, "),
     ("[limits]\ntrades_per_dya = 1", "[limits] trades_per_dya", "is not a known key; did you mean trades_per_day?"),

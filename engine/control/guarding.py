@@ -1,0 +1,167 @@
+"""The monitor of R16: a position has its stop within the deadline, or somebody is told, or it is mended, or closed.
+
+No model stands in this path, and it goes on while trading is halted: a stop only ever takes risk away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+
+from engine.agents.cycle import Desk
+from engine.agents.manager import RunningAgent
+from engine.clock import Clock
+from engine.control.trailing import Trailing
+from engine.domain.events import Incident
+from engine.domain.market import Instant
+from engine.domain.money import ONE, plain, round_price
+from engine.domain.policy import OnMissing, Policy
+from engine.domain.portfolio import Position
+from engine.execution.ladder import Ladder, Tools
+from engine.execution.protection import Who, asked_of, in_doubt, is_covered, stops_of, whole_qty
+from engine.execution.stops import rest_stop
+from engine.ids import base36
+
+
+class Guard:
+    """Watches the protection of all positions of one engine, on its thread.
+
+    It looks when orders or fills have changed, and while anything is missing. policy: the one in force.
+    """
+
+    def __init__(self, desk: Desk, policy: Policy, agents: Mapping[str, RunningAgent]) -> None:
+        self.policy = policy
+        self.trailing = Trailing(desk, {name: agent.config for name, agent in agents.items()})
+        self._desk = desk
+        self._books = desk.journal.books
+        self._configs = {name: agent.config for name, agent in agents.items()}
+        self._missing: dict[Who, float] = {}
+        self._told: set[Who] = set()
+        self._closing: dict[Who, Ladder] = {}
+        self._seen = (-1, -1, -1)
+        for config in self._configs.values():
+            for period in config.protection.periods:
+                for key in config.instruments:
+                    desk.surroundings.ranges.follow(key, config.timeframe_ms, period)
+
+    def on_candles(self, instant: Instant) -> None:
+        """Take in closed candles, warm ones too, before anything is decided at their instant."""
+        self._desk.surroundings.ranges.take(self._desk.market, (candle.instrument for candle in instant.candles))
+
+    async def at_start(self) -> None:
+        """Verify the protection of every position before anything may be entered; what is missing is acted on at once.
+
+        A position of an agent that this engine does not know waits for the deadline: the engine may be one for a single
+        command, which knows no agents.
+        """
+        self._note()
+        for position in list(self._naked()):
+            if position.agent in self._configs:
+                await self._act(position)
+        self._note()
+
+    async def beat(self) -> None:
+        """Do what is due; costs nothing while nothing has changed and nothing is missing."""
+        count = self._books.count
+        seen = (count.fills, count.orders, len(self._books.orders))
+        if seen != self._seen:
+            self._seen = seen
+            self._note()
+        if self._missing:
+            await self._check()
+
+    def _naked(self) -> Iterable[Position]:
+        for position in self._books.open_positions():
+            asked = asked_of(self._books, self._configs, position, self.policy.protection.stop_frac)
+            if asked is not None and position.qty > 0 and not is_covered(self._books, position):
+                yield position
+
+    def _note(self) -> None:
+        """Note who lacks protection and since when; nothing is entered beside it meanwhile."""
+        now, naked = self._clock.mono_ms(), list(self._naked())
+        self._missing = {who: self._missing.get(who, now) for who in map(_who, naked)}
+        self._told &= self._missing.keys()
+        self._closing = {who: ladder for who, ladder in self._closing.items() if who in self._missing}
+        lacking = {p.instrument: f"{p.agent} has no resting stop for its {plain(p.qty)}" for p in naked}
+        if lacking or self._desk.surroundings.unguarded:
+            self._desk.surroundings.unguarded = lacking
+
+    async def _check(self) -> None:
+        self._note()
+        if self._books.flatten_id:
+            return  # all of it is being closed already
+        for position in list(self._naked()):
+            ladder = self._closing.get(_who(position))
+            if ladder is not None:
+                await self._close(position, ladder)
+            elif self._clock.mono_ms() - self._missing[_who(position)] >= self.policy.protection.deadline_ms:
+                await self._act(position)
+
+    @property
+    def _clock(self) -> Clock:
+        return self._desk.clock
+
+    async def _act(self, position: Position) -> None:
+        """Say that protection is missing, once, and do what the policy says about it."""
+        if self._books.flatten_id:
+            return
+        asked = asked_of(self._books, self._configs, position, self.policy.protection.stop_frac)
+        wanted = (asked and asked.missing) or self.policy.protection.missing
+        who = _who(position)
+        self._tell(position, wanted)
+        self._missing[who] = self._clock.mono_ms()  # the next try has its deadline too
+        if wanted is OnMissing.ALARM or in_doubt(self._books, position):
+            return  # an order in doubt may be the very stop: it is asked for, and a second one waits
+        if wanted is OnMissing.CLOSE or not await self._repair(position):
+            tools = Tools(
+                self._desk.journal, self._desk.router, self._desk.surroundings.valuation, self._clock,
+                self.policy.flatten,
+            )  # fmt: skip
+            self._closing[who] = Ladder(tools, position.instrument, self._clock.mono_ms())
+            await self._close(position, self._closing[who])
+
+    def _tell(self, position: Position, wanted: OnMissing) -> None:
+        if _who(position) not in self._told:
+            self._told.add(_who(position))
+            does = {OnMissing.ALARM: "nobody mends it", OnMissing.REPAIR: "one is put there"}
+            text = (
+                f"{position.agent} holds {plain(position.qty)} {position.instrument} without a resting stop for its "
+                f"whole quantity; {does.get(wanted, 'the position is closed')}"
+            )
+            self._desk.journal.record(self._clock.now_ms(), Incident(code="UNPROTECTED", text=text))
+
+    async def _repair(self, position: Position) -> bool:
+        """Put a stop where it belongs; False when the price is there already, so that only closing is left."""
+        stop = self._stop_price(position)
+        price = self._desk.surroundings.valuation.price(position.instrument)
+        if stop <= 0 or (price is not None and stop >= price):
+            return False
+        name = f"guard.{base36(self._desk.journal.seq)}"
+        await rest_stop(self._desk.journal, self._desk.router, self._clock, position, stop, price or stop, name)
+        return True
+
+    def _stop_price(self, position: Position) -> Decimal:
+        """Return the stop its agent asks for, from the average price, and no lower than what rests for a part of it."""
+        asked = asked_of(self._books, self._configs, position, self.policy.protection.stop_frac)
+        config, average = self._configs.get(position.agent), position.average_price or ONE
+        known = self._desk.surroundings.atr(config, position.instrument) if config else {}
+        distance = asked.stop.of(average, known.get(asked.stop.period)) if asked and asked.stop else None
+        if distance is None:  # its ranges are not known yet: better the policy's stop than none
+            distance = average * self.policy.protection.stop_frac
+        tick = self._books.instruments[position.instrument].price_tick
+        resting = [order.stop_price for order in stops_of(self._books, position) if order.stop_price]
+        return max([round_price(average - distance, tick, up=True), *resting])
+
+    async def _close(self, position: Position, ladder: Ladder) -> None:
+        if not ladder.stuck and not await ladder.is_waiting():
+            left = Position(position.agent, position.instrument, whole_qty(self._books, position))
+            await ladder.send([left] if left.qty else [], f"guard.{base36(self._desk.journal.seq)}")
+        if ladder.stuck:
+            del self._closing[_who(position)]
+            self._missing[_who(position)] = self._clock.mono_ms()
+            text = f"{position.agent} keeps {plain(position.qty)} {position.instrument}: {ladder.stuck}"
+            self._desk.journal.record(self._clock.now_ms(), Incident(code="NOT_CLOSED", text=text[:300]))
+
+
+def _who(position: Position) -> Who:
+    return position.agent, position.instrument

@@ -1,0 +1,216 @@
+"""R16: every position has its stop within the deadline, and what is missing is said, put back or closed."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from engine import api
+from engine.domain.agent import AgentConfig, Distance, Measure, Protection
+from engine.domain.decision import Direction
+from engine.domain.order import OrderRole, OrderStatus
+from engine.domain.policy import OnMissing, PaperSettings, Policy, ProtectionRules, TradingState
+from engine.domain.portfolio import Position
+from engine.execution.gateway import AmbiguousSendError
+from engine.execution.protection import in_doubt, is_covered
+from tests.flow.conftest import WIDE
+from tests.unit.desk_kit import BTC, Bench, FakeVenue, buy
+
+KEY = "paper:BTC/USDT"
+BUY: dict[str, object] = {"direction": Direction.BUY}
+FREE = PaperSettings(half_spread_frac=Decimal(0), slippage_frac=Decimal(0), volume_share_frac=Decimal(1))
+Make = Callable[..., Awaitable[Any]]
+
+
+def policy(missing: OnMissing) -> Policy:
+    return Policy(kill=WIDE, paper=FREE, protection=ProtectionRules(missing=missing))
+
+
+async def stripped(make_world: Make, missing: OnMissing = OnMissing.REPAIR, **options: Any) -> Any:
+    """Return a world that holds one coin bought at 50,000 and whose stop and target were taken away."""
+    world = await make_world({0: BUY}, policy=policy(missing), **options)
+    await world.bars(2, "50000")
+    assert (await world.handlers.handle(api.CancelAll(include_protection=True))).ok
+    await world.core.on_heartbeat()
+    return world
+
+
+def stops(world: Any) -> list[tuple[Decimal, Decimal]]:
+    found = [o for o in world.books.orders.values() if o.role is OrderRole.STOP]
+    return [(order.stop_price, order.open_qty) for order in found]
+
+
+async def at_venue(world: Any) -> list[tuple[Decimal | None, Decimal]]:
+    return [(o.stop_price, o.qty) for o in await world.core.gateway.open_orders() if o.stop_price is not None]
+
+
+async def test_a_missing_stop_is_put_back_after_the_deadline_and_not_before(make_world: Make) -> None:
+    world = await stripped(make_world)
+    world.clock.advance_ms(9_000)
+    await world.core.on_heartbeat()
+    assert (stops(world), world.incidents()) == ([], [])
+    world.clock.advance_ms(1_000)
+    await world.core.on_heartbeat()
+    assert stops(world) == [(Decimal(49_000), 1)]
+    assert (world.incidents(), await at_venue(world)) == (["UNPROTECTED"], [(Decimal(49_000), 1)])
+
+
+async def test_while_a_stop_is_missing_nothing_is_entered_in_its_instrument(make_world: Make) -> None:
+    world = await stripped(make_world, OnMissing.ALARM)
+    order = api.Ticket(instrument=KEY, side=api.Side.BUY, order_type=api.OrderType.MARKET, qty=Decimal("0.1"))
+    shown = (await world.handlers.handle(api.PreviewTicket(ticket=order))).data
+    assert shown.refused
+    assert "tester has no resting stop for its 1" in str(shown.checks)
+
+
+async def test_alarm_says_it_once_and_sends_nothing(make_world: Make) -> None:
+    world = await stripped(make_world, OnMissing.ALARM)
+    await world.bars(3, "50000")
+    assert (stops(world), world.incidents(), world.position()) == ([], ["UNPROTECTED"], 1)
+
+
+async def test_close_closes_by_a_capped_order_and_trading_goes_on(make_world: Make) -> None:
+    world = await stripped(make_world, OnMissing.CLOSE)
+    await world.bars(2, "50000")
+    closing = [o for o in world.books.all_orders() if o.role is OrderRole.FLATTEN]
+    assert (world.position(), world.books.state) == (0, TradingState.ACTIVE)
+    assert [order.limit_price for order in closing] == [Decimal("49750.00")]
+
+
+async def test_a_price_already_beyond_the_stop_closes_what_a_stop_would_have_closed(make_world: Make) -> None:
+    world = await stripped(make_world)
+    await world.bars(2, "48900")
+    await world.bar("48900")
+    assert world.position() == 0
+
+
+async def test_protection_is_mended_while_trading_is_halted(make_world: Make) -> None:
+    world = await stripped(make_world)
+    await world.handlers.handle(api.Halt())
+    world.clock.advance_ms(10_000)
+    await world.core.on_heartbeat()
+    assert (world.books.state, stops(world)) == (TradingState.HALTED, [(Decimal(49_000), 1)])
+
+
+async def test_protection_is_verified_at_a_start_before_anything_may_be_entered(
+    make_world: Make, tmp_path: Path
+) -> None:
+    world = await stripped(make_world, root=tmp_path / "kept", durable=True)
+    world.close()
+    revived = await make_world({0: BUY}, policy=policy(OnMissing.REPAIR), root=tmp_path / "kept", durable=True)
+    assert stops(revived) == [(Decimal(49_000), 1)]
+    assert revived.script.asked == [], "no cycle has run yet"
+
+
+async def test_an_agents_own_word_on_missing_protection_wins_over_the_policys(
+    make_world: Make, tester: AgentConfig
+) -> None:
+    own = replace(tester, protection=replace(tester.protection, missing=OnMissing.ALARM))
+    world = await stripped(make_world, OnMissing.CLOSE, agent=own)
+    await world.bars(3, "50000")
+    assert (world.position(), world.incidents()) == (1, ["UNPROTECTED"])
+
+
+async def test_the_stop_covers_what_is_open_after_every_partial_fill(make_world: Make) -> None:
+    world = await make_world(
+        {0: BUY}, policy=replace(policy(OnMissing.REPAIR), paper=replace(FREE, volume_share_frac=Decimal("0.1")))
+    )
+    await world.bar("50000")
+    for held in ("0.4", "0.8", "1"):
+        await world.bar("50000", volume="4")
+        assert (world.position(), stops(world)) == (Decimal(held), [(Decimal(49_000), Decimal(held))])
+    assert world.incidents() == []
+
+
+async def test_a_stop_in_doubt_is_not_doubled(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, FakeVenue(answer=AmbiguousSendError("timed out")))
+    assert await bench.place(buy()) is OrderStatus.UNKNOWN
+    held = Position("a", BTC.key, Decimal(1))
+    assert (in_doubt(bench.books, held), is_covered(bench.books, held)) == (True, False)
+
+
+# Trailing
+
+
+def trailing(tester: AgentConfig, share: str = "0.01") -> AgentConfig:
+    trail = Distance(measure=Measure.SHARE, amount=Decimal(share))
+    return replace(tester, protection=Protection(stop_frac=Decimal("0.02"), target_frac=None, trail=trail))
+
+
+async def test_a_trailing_stop_follows_closes_upwards_only_and_takes_the_position_out(
+    make_world: Make, tester: AgentConfig
+) -> None:
+    world = await make_world({0: BUY}, agent=trailing(tester))
+    await world.bars(2, "50000")
+    assert stops(world) == [(Decimal("49500.00"), 1)]  # 1 % below the close that has been seen, nearer than 2 %
+    await world.bar("50000", "52000", "50000", "50000")
+    assert stops(world) == [(Decimal("49500.00"), 1)], "a wick moves nothing"
+    for price in ("51000", "50900", "51040"):
+        await world.bar(price)
+        assert await at_venue(world) == [(Decimal("50490.00"), 1)], price
+    await world.bar("50400")
+    assert (world.position(), await at_venue(world)) == (0, [])
+
+
+async def test_from_quotes_it_takes_two_in_a_row_to_move_a_stop(make_world: Make, tester: AgentConfig) -> None:
+    world = await make_world({0: BUY}, agent=trailing(tester))
+    await world.bars(2, "50000")
+    for price, stop in (("50000", "49500"), ("53000", "49500"), ("50040", "49500"), ("51000", "49500")):
+        await world.quote(price)
+        assert stops(world) == [(Decimal(stop), 1)], price
+    await world.quote("51000")
+    assert stops(world) == [(Decimal(50_490), 1)]
+
+
+async def test_a_trailing_stop_begins_where_it_was_after_a_restart(
+    make_world: Make, tester: AgentConfig, tmp_path: Path
+) -> None:
+    world = await make_world({0: BUY}, agent=trailing(tester), root=tmp_path / "kept", durable=True)
+    await world.bars(2, "50000")
+    await world.bar("52000")
+    world.close()
+    revived = await make_world(agent=trailing(tester), root=tmp_path / "kept", durable=True)
+    await revived.bar("51600")
+    assert await at_venue(revived) == [(Decimal(51_480), 1)]
+
+
+def test_a_trailing_stop_in_a_replay_gives_the_same_journal_each_time(
+    tmp_path: Path, write_bars: Any, waves: Any, run: Callable[..., dict[str, Any]]
+) -> None:
+    agent = tmp_path / "trend.toml"
+    agent.write_text(
+        'name = "trend"\nmodel = "heuristic:sma_cross"\ninstruments = ["paper:BTC/USDT"]\ntimeframe = "1m"\n'
+        '[protection]\nstop = "2 ATR(20)"\ntarget = "off"\ntrailing = "0.3%"\n[limits]\ncooldown_after_loss = "0s"\n'
+    )
+    file = write_bars(waves)
+    one, two = run(file, agents=(str(agent),)), run(file, agents=(str(agent),))
+    assert (one["journal_hash"], one["orders"]) == (two["journal_hash"], two["orders"])
+    assert one["orders"] > 2 * one["intents"], "stops have been moved"
+
+
+# Average true range
+
+
+def ranged(tester: AgentConfig, period: int = 3) -> AgentConfig:
+    stop = Distance(measure=Measure.ATR, amount=Decimal(2), period=period)
+    return replace(tester, protection=Protection(stop_frac=None, stop_by=stop))
+
+
+async def test_a_stop_of_two_ranges_rests_where_a_calculation_by_hand_puts_it(
+    make_world: Make, tester: AgentConfig
+) -> None:
+    world = await make_world({2: BUY}, agent=ranged(tester))
+    await world.bar("50000", "50100", "49900", "50000")  # true range 200
+    await world.bar("50000", "50400", "50000", "50300")  # 400
+    await world.bar("50000", "50100", "50000", "50000")  # 300: from the close before it
+    await world.bar("50000")
+    assert stops(world) == [(Decimal(49_400), 1)]  # 50,000 - 2 x 300
+
+
+async def test_without_enough_candles_a_stop_in_ranges_refuses_the_entry(make_world: Make, tester: AgentConfig) -> None:
+    world = await make_world({0: BUY}, agent=ranged(tester, period=20))
+    await world.bars(2, "50000")
+    assert (world.position(), world.books.count.orders) == (0, 0)
