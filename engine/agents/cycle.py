@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.agents.manager import RunningAgent
 from engine.clock import Clock
-from engine.domain.decision import DecisionDraft, Direction, Disposition, Outcome, describe_action
+from engine.domain.decision import AnsweredBy, DecisionDraft, Direction, Disposition, Outcome, describe_action
 from engine.domain.events import CycleDone, CycleHeld, CycleItem, Event
 from engine.domain.intent import Autonomy, Intent
 from engine.domain.money import ZERO
@@ -52,14 +52,16 @@ class Judged:
 
 async def run_cycle(desk: Desk, agent: RunningAgent, trigger: str, instruments: Sequence[str]) -> None:
     """Perceive, reason, check, ask or execute, and write down what became of it."""
-    began_ms = desk.clock.now_ms()
+    began_ms, config = desk.clock.now_ms(), agent.config
     _enter(desk, agent, "PERCEPTION")
-    request = _perceive(desk, agent, began_ms, instruments)
+    request = _perceive(desk, agent, began_ms, trigger, instruments)
     _enter(desk, agent, "REASONING")
     try:
         answer = await agent.client.decide(request)
     except Exception as error:  # none may raise: one that does fails this cycle of this agent and nothing else (P37)
         answer = _model_error(agent, f"{type(error).__name__}: {error}")
+    if agent.config is not config:  # it was changed while its model was asked: what it says was asked by another (C09)
+        answer = replace(answer, outcome=Outcome.STALE_INPUT, drafts=(), detail="the agent was changed meanwhile")
     agent.cycles += 1
     held = _as_hold(agent, answer)
     if held is not None:
@@ -69,9 +71,9 @@ async def run_cycle(desk: Desk, agent: RunningAgent, trigger: str, instruments: 
     _enter(desk, agent, "IDLE")
 
 
-def _perceive(desk: Desk, agent: RunningAgent, now_ms: int, instruments: Sequence[str]) -> ModelRequest:
-    views = tuple([_view(desk, agent, key) for key in instruments])
-    return ModelRequest(agent.config.name, agent.config.model, now_ms, views, agent.config.model_settings)
+def _perceive(desk: Desk, agent: RunningAgent, now_ms: int, trigger: str, instruments: Sequence[str]) -> ModelRequest:
+    views, config = tuple([_view(desk, agent, key) for key in instruments]), agent.config
+    return ModelRequest(config.name, config.model, now_ms, views, config.model_settings, trigger)
 
 
 def _view(desk: Desk, agent: RunningAgent, instrument: str) -> InstrumentView:
@@ -91,7 +93,7 @@ def _model_error(agent: RunningAgent, detail: str) -> ModelAnswer:
 
 def _fitting(agent: RunningAgent, request: ModelRequest, answer: ModelAnswer) -> ModelAnswer:
     """Return the answer when it has one draft for each instrument asked about, else a failure (T2, A10)."""
-    if answer.outcome is not Outcome.DECIDED:
+    if answer.outcome is not Outcome.DECIDED and not answer.drafts:
         return answer
     said, asked = [draft.instrument for draft in answer.drafts], [view.instrument for view in request.views]
     if sorted(said) == sorted(asked):
@@ -103,7 +105,11 @@ def _as_hold(agent: RunningAgent, answer: ModelAnswer) -> CycleHeld | None:
     """Return the row of an answer that only holds; None when there is something to judge."""
     if answer is agent.hold_answer:  # a deterministic model gives the very same answer for nearly every bar
         return agent.hold_row
-    if answer.outcome is not Outcome.DECIDED or any(draft.direction is not Direction.HOLD for draft in answer.drafts):
+    if (
+        answer.asked
+        or answer.outcome is not Outcome.DECIDED
+        or any(draft.direction is not Direction.HOLD for draft in answer.drafts)
+    ):
         return None
     items = ";".join([f"{draft.instrument}={draft.rationale}" for draft in answer.drafts])
     agent.hold_answer, agent.hold_row = answer, CycleHeld(agent=agent.config.name, items=items)
@@ -229,7 +235,7 @@ def _feature_text(features: Mapping[str, float]) -> str:
 
 
 def _remember(agent: RunningAgent, now_ms: int, done: CycleDone) -> None:
-    failed = done.outcome is not Outcome.DECIDED
+    failed = done.outcome is not Outcome.DECIDED and done.answered_by is AnsweredBy.LIVE
     agent.failures = agent.failures + 1 if failed else 0
     if failed:
         agent.decisions["failed"] = agent.decisions.get("failed", 0) + 1

@@ -16,6 +16,7 @@ class RunningAgent:
 
     decisions: direction, or "failed", -> how many; refusals: code of the check -> how many. hold_answer: the latest
     answer that only held, and hold_row its journal row. pulse: the indicators a language model is told of.
+    waits: its model takes a while to answer.
     """
 
     config: AgentConfig
@@ -31,6 +32,7 @@ class RunningAgent:
     hold_answer: ModelAnswer | None = None
     hold_row: CycleHeld | None = None
     pulse: Indicators | None = None
+    waits: bool = False
 
     @property
     def name(self) -> str:
@@ -46,4 +48,5 @@ class RunningAgent:
 def hire(config: AgentConfig, client: ModelClient) -> RunningAgent:
     """Make an agent ready to run; UsageError when its model refuses its settings."""
     specs = client.features_needed(config.model, config.model_settings)
-    return RunningAgent(config, client, {key: Indicators(specs) for key in config.instruments})
+    indicators = {key: Indicators(specs) for key in config.instruments}
+    return RunningAgent(config, client, indicators, waits=getattr(client, "waits", False))

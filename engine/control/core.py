@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from engine.agents.cycle import Desk, run_cycle
 from engine.agents.manager import RunningAgent
 from engine.control.approving import use
+from engine.control.cycles import Cycles
 from engine.control.governing import Governor
 from engine.control.guarding import Guard
 from engine.control.previewed import Seen
@@ -58,6 +59,7 @@ class Core:
         self.watch = Watch(desk, policy, self.halt, self._trip)
         self.guard = Guard(desk, policy, self.agents)
         self.governor: Governor | None = None
+        self.cycles = Cycles(desk, self._after_cycle, self._cycle_failed)
         self.flatten: Flatten | None = None
         self.feed_status: FeedStatus | None = None
         self.data_ms: int | None = None
@@ -303,10 +305,21 @@ class Core:
     async def _run(self, agent: RunningAgent, trigger: str, instruments: list[str]) -> None:
         if self.books.agent_status.get(agent.config.name) is not AgentStatus.RUNNING or not instruments:
             return
+        if agent.waits:
+            await self.cycles.run(agent, trigger, instruments)
+            return
         await run_cycle(self.desk, agent, trigger, instruments)
+        if self.desk.router.breach or agent.failures >= agent.config.pause_after_failures:
+            await self._after_cycle(agent)
+
+    async def _cycle_failed(self, why: str) -> None:
+        await self.halt("engine", why)
+
+    async def _after_cycle(self, agent: RunningAgent) -> None:
         if self.desk.router.breach:
             await self._halt_on_breach()
-        if agent.failures >= agent.config.pause_after_failures:
+        runs = self.books.agent_status.get(agent.name) is AgentStatus.RUNNING  # a person may have said otherwise since
+        if runs and agent.failures >= agent.config.pause_after_failures:
             why = f"{agent.failures} cycles in a row failed"
             paused = AgentChanged(agent=agent.name, status=AgentStatus.PAUSED, actor="engine", reason=why)
             self.journal.record(self.desk.clock.now_ms(), paused)

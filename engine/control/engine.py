@@ -89,7 +89,9 @@ class Engine:
             await asyncio.wait({driving, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if driving.done():
                 await self._end_of_feed(driving.exception())
-            elif self._taking:
+                await stopping
+            await self.core.cycles.close()  # first: an event in hand may be waiting for a model
+            if self._taking and not driving.done():
                 await driving
             await stopping
         finally:

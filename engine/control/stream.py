@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 
 from engine.api import EventBatch, StreamLine
-from engine.domain.decision import describe_action
+from engine.domain.decision import AnsweredBy, Outcome, describe_action
 from engine.domain.events import (
     Adjusted,
     AdminTried,
@@ -16,6 +16,7 @@ from engine.domain.events import (
     ChangeAnswered,
     ChangeRequested,
     CycleDone,
+    CycleSkipped,
     DifferenceClosed,
     DifferenceFound,
     DifferenceKind,
@@ -27,6 +28,7 @@ from engine.domain.events import (
     FlattenStarted,
     FundsMoved,
     Incident,
+    ModelAsked,
     OrderIntended,
     OrderShown,
     OrdersResolved,
@@ -87,6 +89,7 @@ def _line(row: Recorded, kind: str, **texts: object) -> StreamLine:
 
 
 def _cycle(row: Recorded, event: CycleDone) -> Iterator[StreamLine]:
+    stood_in = f"FALLBACK after {event.outcome.value}: " if event.answered_by is AnsweredBy.FALLBACK else ""
     if not event.items:
         why, cycle = event.detail, event.cycle_id
         yield _line(row, "decision", agent=event.agent, outcome=event.outcome.value, why=why, cycle_id=cycle)
@@ -100,9 +103,19 @@ def _cycle(row: Recorded, event: CycleDone) -> Iterator[StreamLine]:
             action=describe_action(item.direction, item.current_qty, item.target_qty),
             confidence=item.confidence,
             outcome=item.disposition.value,
-            why=refused or item.rationale,
+            why=stood_in + (refused or item.rationale),
             cycle_id=event.cycle_id,
         )
+
+
+def _attempted(row: Recorded, event: ModelAsked) -> Iterator[StreamLine]:
+    if event.outcome is not Outcome.DECIDED:
+        why = f"{event.provider}:{event.model}, attempt {event.attempt}: {event.detail}"
+        yield _line(row, "agent", agent=event.agent, outcome=event.outcome.value, why=why, cycle_id=event.cycle_id)
+
+
+def _skipped(row: Recorded, event: CycleSkipped) -> Iterator[StreamLine]:
+    yield _line(row, "agent", agent=event.agent, outcome="SKIPPED", why=f"{event.trigger}: {event.reason}")
 
 
 def _said(check: RiskCheck) -> str:
@@ -276,6 +289,8 @@ def _changes(changes: tuple[PolicyChange, ...]) -> str:
 
 _MAKERS = {
     CycleDone: _cycle,
+    ModelAsked: _attempted,
+    CycleSkipped: _skipped,
     OrderIntended: _intended,
     OrdersUpdated: _updated,
     OrderShown: _shown,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from engine.domain.agent import AgentStatus
+from engine.domain.asking import Asking
 from engine.domain.budget import SpendBook
 from engine.domain.counts import Baseline, Counters
 from engine.domain.events import ApprovalAsked, DifferenceFound, DifferenceKind, FlattenEnded, FlattenProven, Genesis
@@ -86,6 +87,7 @@ class BookState:
     memory: Memory = field(default_factory=Memory)
     spend: SpendBook = field(default_factory=SpendBook)
     shadows: Shadows = field(default_factory=Shadows)
+    asking: Asking = field(default_factory=Asking)
     epoch: int = 0
     last_ts_ms: int = 0
     reconciled_ms: int = 0

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from engine.domain.agent import EXTERNAL
+from engine.domain.asking import ASKING_EVENTS
 from engine.domain.book_state import DAY_MS, BookState
 from engine.domain.counts import Baseline
 from engine.domain.events import (
@@ -129,6 +130,7 @@ class Books(BookState):
 
     def _cycle(self, ts_ms: int, event: CycleDone) -> None:
         self.count.cycles += 1
+        self.asking.done(event)
         self.memory.decided(ts_ms, event.agent, event.items)
 
     def _intended(self, ts_ms: int, event: OrderIntended) -> None:
@@ -396,4 +398,5 @@ _HANDLERS = {
     DifferenceFound: Books._found,
     DifferenceClosed: Books._closed,
     **dict.fromkeys(GOVERNANCE_EVENTS, Books._governed),
+    **dict.fromkeys(ASKING_EVENTS, lambda books, ts_ms, event: books.asking.take(event)),
 }

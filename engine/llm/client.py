@@ -36,13 +36,15 @@ class ModelRequest:
     slot_ms: int
     views: tuple[InstrumentView, ...]
     settings: Settings
+    trigger: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelAnswer:
     """One answer. drafts: one per instrument asked about when outcome is DECIDED, else empty.
 
-    tokens and cost None: unknown; 0: none. model: "provider:model" that answered.
+    tokens and cost None: unknown; 0: none. model: "provider:model" that answered. asked: a language model's, so it is
+    written down in full, also when it only holds.
     """
 
     outcome: Outcome
@@ -54,6 +56,7 @@ class ModelAnswer:
     output_tokens: int | None = None
     cost_usd: Decimal | None = None
     latency_ms: int | None = None
+    asked: bool = False
 
 
 class ModelClient(Protocol):

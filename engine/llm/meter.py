@@ -72,3 +72,7 @@ class Meter(Protocol):
     def post(self, hold: Hold, usage: Usage | None) -> Decimal:
         """Post what an attempt cost and release the rest; None posts all of it. Returns the cost in USD."""
         ...
+
+    def switch(self, on: bool, reason: str, actor: str, *, provider: str = "", until_ms: int = 0) -> None:
+        """Switch a provider's models, or all, on or off. until_ms: when they are on again by themselves, 0: never."""
+        ...

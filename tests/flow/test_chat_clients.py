@@ -115,8 +115,8 @@ async def test_usage_that_is_missing_or_cannot_be_true_is_unknown(kind: str, usa
 
 @pytest.mark.fault("A01")
 async def test_no_answer_in_time_is_timed_out(kind: str) -> None:
-    reply, double = await asked(kind, Silence(), timeout_ms=60)
-    assert (reply.outcome, reply.usage, len(double.asked)) == (Outcome.TIMED_OUT, None, 1)
+    reply, _double = await asked(kind, Silence(), timeout_ms=60)
+    assert (reply.outcome, reply.usage) == (Outcome.TIMED_OUT, None)
 
 
 STATUSES = [

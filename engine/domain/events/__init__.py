@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine.domain.events.asking import CycleSkipped, ModelAsked
 from engine.domain.events.budget import AiSwitched, BudgetCapped, BudgetHeld, BudgetPosted
 from engine.domain.events.cycles import ApprovalAsked, ApprovalClosed, CycleDone, CycleHeld, CycleItem
 from engine.domain.events.governance import (
@@ -64,6 +65,7 @@ Event = (
     | DifferenceFound | DifferenceClosed | Reconciled | PolicyVersioned | ChangeRequested | ChangeAnswered | AdminTried
     | PolicyFileSeen | FlattenProven | StopTrailed | ShadowEntered | ShadowEnded
     | BudgetHeld | BudgetPosted | BudgetCapped | AiSwitched
+    | ModelAsked | CycleSkipped
 )  # fmt: skip
 
 EVENT_TYPES: dict[int, type] = {cls.KIND: cls for cls in Event.__args__}  # type: ignore[attr-defined]
@@ -99,6 +101,7 @@ __all__ = [
     "CycleDone",
     "CycleHeld",
     "CycleItem",
+    "CycleSkipped",
     "DifferenceClosed",
     "DifferenceFound",
     "DifferenceKind",
@@ -117,6 +120,7 @@ __all__ = [
     "Genesis",
     "Incident",
     "InstrumentListed",
+    "ModelAsked",
     "OrderIntended",
     "OrderResized",
     "OrderShown",
