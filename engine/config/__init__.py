@@ -5,6 +5,7 @@ from engine.config.canonical import canonical_json, config_hash, from_canonical
 from engine.config.flags import agents_of, check_flags, flags_to_agent, flags_to_policy
 from engine.config.instruments import Instruments, assumed
 from engine.config.policy import PolicyField, load_policy, policy_fields, policy_of
+from engine.config.prices import load_prices, prices_of
 from engine.config.starter import write_defaults
 
 __all__ = [
@@ -22,7 +23,9 @@ __all__ = [
     "load_agent",
     "load_agents",
     "load_policy",
+    "load_prices",
     "policy_fields",
     "policy_of",
+    "prices_of",
     "write_defaults",
 ]

@@ -56,7 +56,7 @@ class Rates:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelPrice:
-    """One model's line in the price list. context_tokens: what it takes in and gives out together, 0: not stated.
+    """One model's line in the price list. context_tokens: most that one call may ask and be answered, 0: not stated.
 
     origin: where the price is from, in words.
     """

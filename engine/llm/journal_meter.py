@@ -55,6 +55,12 @@ class JournalMeter:
         price = self.prices.find(provider, model, now_ms)
         if isinstance(price, str):
             return OverBudget(code=BudgetCode.NO_PRICE, sentence=price)
+        if 0 < price.context_tokens < input_tokens + output_tokens_max:
+            text = (
+                f"{input_tokens:,} tokens asked and {output_tokens_max:,} answered are more than the "
+                f"{price.context_tokens:,} that {provider}:{model} takes by {price.origin}."
+            )
+            return OverBudget(code=BudgetCode.TOO_LONG, sentence=text)
         held = BudgetHeld(
             hold_id=f"h{self._journal.books.spend.made + 1}",
             cycle_id=cycle_id,

@@ -18,6 +18,7 @@ class BudgetCode(StrEnum):
     OVER_CAP = "OVER_CAP"
     AI_OFF = "AI_OFF"
     NO_PRICE = "NO_PRICE"
+    TOO_LONG = "TOO_LONG"
     BAD_COUNT = "BAD_COUNT"
     NOT_WRITTEN = "NOT_WRITTEN"
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from engine.clock import Clock, ManualClock, SystemClock
-from engine.config import Instruments, agents_of, flags_to_policy, load_agents, policy_of
+from engine.config import Instruments, agents_of, flags_to_policy, load_agents, policy_of, prices_of
 from engine.control.engine import Engine
 from engine.control.handlers import Handlers
 from engine.control.socket import ControlServer
@@ -68,6 +69,7 @@ async def build_console(stack: AsyncExitStack, options: ConsoleOptions) -> Engin
         feed, clock, plan = _replaying(recorded, options.speed, 0, policy, agents, instruments)
     else:
         feed, clock, plan = _watching(options, policy, agents, instruments)
+    plan = replace(plan, prices=prices_of(options.config_dir, os.environ))
     return await _serve(stack, options.store, plan, feed, clock)
 
 

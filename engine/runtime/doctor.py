@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
+from engine.clock import SystemClock
+from engine.config import prices_of
+from engine.errors import UsageError
 from engine.keys import keyring_problem
 from engine.paths import config_dir, default_store
 from engine.store.places import place_of
@@ -27,6 +30,7 @@ def doctor() -> list[Check]:
         *_terminal(),
         _store(default_store()),
         _config(config_dir()),
+        _prices(config_dir()),
         _disk(default_store()),
         _file_system(default_store()),
         _keyring(),
@@ -73,6 +77,17 @@ def _store(path: Path) -> Check:
 
 def _config(path: Path) -> Check:
     return _row("configuration", path.is_dir(), str(path), "quarterdeck init writes annotated files", bad="note")
+
+
+def _prices(folder: Path) -> Check:
+    try:
+        prices = prices_of(folder, os.environ)
+    except UsageError as error:
+        return _row("model prices", False, str(error)[:160], "correct that line", bad="note")
+    found = f"{len(prices.lines)} models, {len(prices.estimates)} estimates of the environment"
+    advice = prices.warning(SystemClock().now_ms()) or "only language models need prices; quarterdeck init writes some"
+    fresh = bool(prices.lines or prices.estimates) and not prices.warning(SystemClock().now_ms())
+    return _row("model prices", fresh, found, advice, bad="note")
 
 
 def _disk(path: Path) -> Check:

@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 
 from engine.api import Command, Flatten, Query, Reply
 from engine.clock import Clock, ManualClock, SystemClock
-from engine.config import Instruments, from_canonical, load_agents, policy_of
+from engine.config import Instruments, from_canonical, load_agents, policy_of, prices_of
 from engine.control.core import Core
 from engine.control.handlers import Handlers
 from engine.control.stream import Stream
 from engine.domain.market import Source, SourceKind
 from engine.domain.order import OrderRole
 from engine.domain.policy import Policy
+from engine.domain.prices import NO_PRICES
 from engine.errors import UsageError
 from engine.paths import StorePaths, config_dir
 from engine.runtime.compose import Parts, Plan, arm, assemble
@@ -103,10 +104,11 @@ def _plan_of(journal: Journal, *, anyway: bool) -> tuple[Plan, str]:
     try:
         policy = policy_of(folder)
         agents = load_agents(folder, Instruments.load(folder)) if folder.is_dir() else ()
+        prices = prices_of(folder, os.environ)
     except UsageError as error:
         if not anyway:
             raise
-        agents, note = (), f"The configuration was left aside: {error}"
+        agents, prices, note = (), NO_PRICES, f"The configuration was left aside: {error}"
         policy = Policy(account_currency=genesis.account_currency, usd_peg=genesis.usd_peg) if genesis else Policy()
     if books.governance.version:
         policy = from_canonical(Policy, books.governance.file_json)
@@ -118,5 +120,6 @@ def _plan_of(journal: Journal, *, anyway: bool) -> tuple[Plan, str]:
         source=Source(kind=kind, name=NO_ENGINE),
         interval_ms=min((agent.timeframe_ms for agent in fitting), default=60_000),
         environ={} if note else os.environ,
+        prices=prices,
     )
     return plan, note

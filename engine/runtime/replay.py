@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from engine.clock import ManualClock, iso, wall_s
-from engine.config import Instruments, agents_of, flags_to_policy, load_policy, policy_of
+from engine.config import Instruments, agents_of, flags_to_policy, load_policy, policy_of, prices_of
 from engine.control.stream import Stream
 from engine.domain.events import RecordingOpened
 from engine.domain.instrument import Instrument
 from engine.domain.market import Instant, Source, SourceKind
 from engine.domain.money import ZERO, plain
 from engine.domain.policy import Policy
+from engine.domain.prices import NO_PRICES
 from engine.errors import UsageError
 from engine.ids import derived_store_id
 from engine.llm.router import client_for
@@ -151,6 +152,7 @@ def plan_of(options: ReplayOptions, recordings: list[Recording], known: Instrume
             RecordingOpened(instrument=r.instrument or "", name=r.name, sha256=r.sha256, interval_ms=r.interval_ms)
             for r in recordings
         ),
+        prices=prices_of(options.config_dir) if options.config_dir else NO_PRICES,
         actor="replay",
     )
 

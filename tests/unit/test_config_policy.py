@@ -135,6 +135,7 @@ def test_init_writes_files_that_say_what_the_defaults_are(tmp_path: Path) -> Non
         "agents/sma-cross.toml",
         "instruments.toml",
         "policy.toml",
+        "prices.toml",
     ]
     assert policy_of(home) == Policy()
     listed = Instruments.load(home)
