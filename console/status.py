@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from console.output import Row, cell, table, with_instants
+from screens.words import worded
 
 # drawn by the console, of no use in a shell: hundreds of points each
 _DRAWN = ("equity_curve", "built_mono_ms", "markets")
@@ -17,7 +18,7 @@ _TABLES: dict[str, Sequence[str]] = {
     "orders": ("client_order_id", "agent", "instrument", "role", "side", "qty", "filled_qty", "status"),
     "approvals": ("approval_id", "code", "agent", "instrument", "side", "qty", "price"),
     "agents": ("name", "status", "model", "autonomy", "cycles", "trades_today", "realized", "last"),
-    "kill": ("rule", "observed_frac", "limit_frac", "tripped"),
+    "kill": ("rule", "tier", "seen", "warning", "entries off", "halt", "flatten"),
 }
 
 
@@ -34,6 +35,21 @@ def _equity(shown: Mapping[str, Any]) -> str:
     return f"{cell(last)} (at {cell(shown['equity_last_at'])} UTC)"
 
 
+def _gauge(row: Row) -> dict[str, Any]:
+    """A rule's figures in words: each tier is where it begins, in the rule's own unit."""
+    suffix = {"frac": "_frac", "ms": "_ms"}.get(str(row["unit"]), "")
+    figures = {"seen": "observed", "warning": "warn_at", "entries off": "reduce_at", "halt": "halt_at",
+               "flatten": "flatten_at"}  # fmt: skip
+    words = {word: _figure(f"value{suffix}", row.get(name)) for word, name in figures.items()}
+    return {"rule": str(row["rule"]).replace("_", " "), "tier": row["tier"], **words}
+
+
+def _figure(name: str, value: Any) -> Any:
+    if value is None:
+        return None
+    return worded(name, float(value)) if name.endswith("_ms") else worded(name, value)
+
+
 def print_status(shown: Mapping[str, Any]) -> None:
     """Print a status for a person: the state first, then money, then what is open."""
     click.echo(f"{cell(shown['state'])} since {cell(shown.get('state_since'))}: {cell(shown['state_reason'])}")
@@ -43,5 +59,6 @@ def print_status(shown: Mapping[str, Any]) -> None:
     click.echo(f"{equity} {cell(shown['currency'])}, fees {cell(shown['fees'])}")
     for name, columns in _TABLES.items():
         rows: Sequence[Row] = shown.get(name) or ()
+        rows = [_gauge(row) for row in rows] if name == "kill" else rows
         if rows:
             click.echo(f"\n{name.replace('kill', 'kill switch')}\n{table(rows, columns)}")

@@ -10,10 +10,11 @@ from textual.widgets import Input
 
 from engine.api import Resume, Snapshot, TradingState
 from screens.dialog import Dialog, field
-from screens.format import age, safe, share, wrap
+from screens.format import age, safe, wrap
 from screens.model import ConsoleModel
 from screens.rows import Row, text_row
 from screens.widgets.guard import GuardedInput
+from screens.widgets.kill import gauge_sentence
 from screens.widgets.lines import Lines
 
 REASON_MIN = 3
@@ -80,8 +81,7 @@ def resume_rows(snapshot: Snapshot | None, width: int) -> list[Row]:
         rows += [((snapshot.state.value, ink), (safe(told, width - 10), ""))]
         for gauge in snapshot.kill:
             if gauge.tripped or gauge.used_frac >= 1:
-                text = f"{gauge.rule.replace('_', ' ')} is at {share(gauge.observed_frac)} of {share(gauge.limit_frac)}"
-                rows.append(text_row(safe(f"{text}: measured anew from here", width), "danger"))
+                rows.append(text_row(safe(gauge_sentence(gauge), width), "danger"))
         rows.append(text_row(""))
     rows += [text_row(line) for line in wrap(DOES, width, 3)]
     rows += [text_row(line, "dim") for line in wrap(DOES_NOT, width, 6)]

@@ -54,6 +54,7 @@ from engine.domain.agent import AgentStatus
 from engine.domain.decision import Direction, Disposition, describe_action
 from engine.domain.governance import PolicyChange, Sense
 from engine.domain.intent import Autonomy, Mode
+from engine.domain.killing import KillTier, KillUnit
 from engine.domain.market import SourceKind
 from engine.domain.money import AmountError, amount, frac, percent, plain
 from engine.domain.order import OrderRole, OrderStatus, OrderType, Side
@@ -94,7 +95,8 @@ __all__ = [
     "API_VERSION", "EQUITY_UNIT", "AgentControl", "AgentStatus", "AgentView", "AmountError", "ApprovalView",
     "Approve", "ApproveChange", "ApproveDifference", "Autonomy", "BackUp", "BudgetView", "CancelAll",
     "CertificateView", "ChangeView", "CheckCode", "Command", "DifferenceView", "Direction", "Disposition",
-    "EngineClient", "EventBatch", "ExplainDifference", "Flatten", "Halt", "KillGauge", "MarketView", "Mode",
+    "EngineClient", "EventBatch", "ExplainDifference", "Flatten", "Halt", "KillGauge", "KillTier", "KillUnit",
+    "MarketView", "Mode",
     "OrderRole", "OrderStatus", "OrderType", "OrderView", "PolicyChange", "PolicyView", "PositionView",
     "PreviewTicket", "ProposeChange", "Query", "Reject", "RejectChange", "Reply", "Resolve", "Resume", "RiskCheck",
     "Sense", "SetPassphrase", "Side", "Snapshot", "SourceKind", "StreamLine", "SubmitTicket", "Ticket",

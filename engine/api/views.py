@@ -10,6 +10,7 @@ from typing import Any
 from engine.domain.agent import AgentStatus
 from engine.domain.governance import PolicyChange
 from engine.domain.intent import Autonomy, Mode
+from engine.domain.killing import KillTier, KillUnit
 from engine.domain.market import SourceKind
 from engine.domain.order import OrderRole, OrderStatus, OrderType, Side
 from engine.domain.policy import TradingState
@@ -111,13 +112,23 @@ class ApprovalView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KillGauge:
-    """One kill-switch rule: how much of its threshold is used up. used_frac >= 1 trips."""
+    """One kill-switch rule: its tier, and how far it is from each of them; None: it has no such tier.
+
+    observed, limit and the tiers' beginnings are in `unit`: a share, a count or milliseconds. used_frac: of the limit,
+    1 and more has tripped.
+    """
 
     rule: str
-    observed_frac: Decimal
-    limit_frac: Decimal
+    unit: KillUnit
+    tier: KillTier
+    observed: Decimal
+    limit: Decimal
     used_frac: Decimal
     tripped: bool
+    warn_at: Decimal | None = None
+    reduce_at: Decimal | None = None
+    halt_at: Decimal | None = None
+    flatten_at: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from engine.config.fields import (
 )
 from engine.config.toml import read_toml
 from engine.domain.caps import AiBudget, ShareBudget
+from engine.domain.killing import EQUITY_RULES, KillAction, KillLimits, KillRule, KillUnit, steps_of
 from engine.domain.policy import (
     AccountLimits,
     AiRules,
@@ -30,8 +32,6 @@ from engine.domain.policy import (
     FallbackRule,
     FlattenLimits,
     GovernanceRules,
-    KillAction,
-    KillLimits,
     OnMissing,
     PaperSettings,
     Policy,
@@ -45,6 +45,7 @@ CURRENCY = pattern(r"[A-Z0-9]{2,10}", 'a currency in capitals, such as "USD"')
 CASH = money(most="1e12")
 KILL_GAIN = share(most="10000%", zero=True)
 KILL_LOSS = share(zero=True)
+FAILURES = whole(1, 1_000)
 TRADES_PER_DAY = whole(0, 100_000)
 RISK_PER_TRADE = share(zero=True)
 
@@ -53,6 +54,17 @@ _KILL = {
     "loss": Key("loss_frac", KILL_LOSS),
     "drawdown": Key("drawdown_frac", KILL_LOSS),
     "daily_loss": Key("daily_loss_frac", KILL_LOSS),
+    "daily_profit": Key("daily_profit_frac", KILL_GAIN),
+    "analysis_failures": Key("analysis_failures", FAILURES),
+    "venue_failures": Key("venue_failures", FAILURES),
+    "stale_data": Key("stale_data_ms", duration(least_ms=1_000, most_ms=7 * 86_400_000)),
+    "ledger_drift": Key("ledger_drift_frac", KILL_LOSS),
+    "clock_skew": Key("clock_skew_ms", duration(least_ms=100, most_ms=86_400_000)),
+    "loop_lag": Key("loop_lag_ms", duration(least_ms=500, most_ms=3_600_000)),
+    "warn_at": Key("warn_at_frac", share()),
+    "reduce_at": Key("reduce_at_frac", share()),
+    "hysteresis": Key("hysteresis_frac", share(most="90%", zero=True)),
+    "thresholds": Key("thresholds", lambda where, value: _thresholds(where, value)),
     "action": Key("action", choice_of(KillAction)),
 }
 _LIMITS = {
@@ -105,13 +117,18 @@ _FLATTEN = {
 class Section:
     """A table of the file: the value it makes, and its keys; called, it reads the table."""
 
-    kind: type
+    kind: Callable[..., Any]
     keys: Mapping[str, Key]
     name: str
 
     def __call__(self, where: str, value: Any) -> Any:
         place = where.rpartition(" ")[0].removesuffix(f" [{self.name.rpartition('.')[0]}]")
-        return self.kind(**read_table(value, f"{place} [{self.name}]", self.keys))
+        inside = f"{place} [{self.name}]"
+        read = read_table(value, inside, self.keys)
+        try:
+            return self.kind(**read)
+        except UsageError as error:
+            raise UsageError(f"{inside}: {error}") from None
 
 
 def _or_off(parse: Parser) -> Parser:
@@ -148,11 +165,39 @@ _AI = {
 }
 
 
+def _kill_switch(**fields: Any) -> KillLimits:
+    """Make the kill switch's limits; a rule whose tiers are out of order is refused."""
+    limits = KillLimits(**fields)
+    for rule in KillRule:
+        steps_of(limits, rule)
+    return limits
+
+
+def _thresholds(where: str, value: Any) -> Mapping[str, Decimal]:
+    """Read thresholds of single tiers, such as loss_warn = "3%"; each in the unit of its rule's limit."""
+    return read_table(value, where, _THRESHOLDS)
+
+
+def _threshold_keys() -> Iterator[tuple[str, Key]]:
+    read = {KillUnit.FRAC: share(most="10000%"), KillUnit.COUNT: FAILURES, KillUnit.MS: duration(least_ms=1)}
+    for rule in KillRule:
+        tiers = ("warn", "reduce", "halt") if rule in EQUITY_RULES else ("warn", "reduce")
+        for tier in tiers if rule is not KillRule.LOOP_LAG else ("warn",):
+            yield f"{rule}_{tier}", Key(f"{rule}_{tier}", _as_decimal(read[rule.unit]))
+        yield f"{rule}_hysteresis", Key(f"{rule}_hysteresis", share(most="90%", zero=True))
+
+
+def _as_decimal(parse: Parser) -> Parser:
+    return lambda where, value: Decimal(parse(where, value))
+
+
+_THRESHOLDS = dict(_threshold_keys())
+
 _TOP = {
     "account_currency": Key("account_currency", CURRENCY),
     "cash": Key("cash", CASH),
     "usd_peg": Key("usd_peg", words(CURRENCY)),
-    "kill_switch": Key("kill", Section(KillLimits, _KILL, "kill_switch")),
+    "kill_switch": Key("kill", Section(_kill_switch, _KILL, "kill_switch")),
     "limits": Key("limits", Section(AccountLimits, _LIMITS, "limits")),
     "ai_budget": Key("ai_budget", Section(AiBudget, _AI, "ai_budget")),
     "ai": Key("ai", Section(AiRules, _AI_RULES, "ai")),

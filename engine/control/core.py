@@ -8,9 +8,11 @@ same path; only what drives it differs (R40).
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 from engine.agents.cycle import Desk, run_cycle
 from engine.agents.manager import RunningAgent
+from engine.control.acting import act
 from engine.control.approving import use
 from engine.control.cycles import Cycles
 from engine.control.governing import Governor
@@ -27,14 +29,14 @@ from engine.domain.events import (
     StateChanged,
 )
 from engine.domain.market import FeedEvent, FeedStatus, Instant, OrderBook, Quote, Source
-from engine.domain.policy import KillAction, Policy, TradingState
+from engine.domain.policy import Policy, TradingState
 from engine.errors import StoreError
 from engine.execution.flatten import Flatten
+from engine.execution.heard import HeardGateway
 from engine.execution.latch import SendLatch
 from engine.execution.paper import PaperGateway
 from engine.execution.reconcile import Reconciler
 from engine.execution.resolver import Resolver
-from engine.risk.killswitch import EQUITY_UNKNOWN, Trip
 from engine.triggers.schedule import SlotClock
 
 
@@ -43,7 +45,7 @@ class Core:
 
     def __init__(
         self, desk: Desk, gateway: PaperGateway, latch: SendLatch, policy: Policy, agents: Iterable[RunningAgent],
-        source: Source, slots: SlotClock | None = None,
+        source: Source, slots: SlotClock | None = None, venue: HeardGateway | None = None,
     ) -> None:  # fmt: skip
         self.desk = desk
         self.journal = desk.journal
@@ -54,9 +56,10 @@ class Core:
         self.agents = {agent.name: agent for agent in sorted(agents, key=lambda one: one.name)}
         self.source = source
         self.slots = slots
-        self.reconciler = Reconciler(desk.journal, gateway, desk.clock)
-        self.resolver = Resolver(desk.journal, desk.router, gateway, desk.clock)
-        self.watch = Watch(desk, policy, self.halt, self._trip)
+        self.venue = venue or HeardGateway(gateway)
+        self.reconciler = Reconciler(desk.journal, self.venue, desk.clock)
+        self.resolver = Resolver(desk.journal, desk.router, self.venue, desk.clock)
+        self.watch = Watch(desk, policy, self.venue, self.halt, partial(act, self))
         self.guard = Guard(desk, policy, self.agents)
         self.governor: Governor | None = None
         self.cycles = Cycles(desk, self._after_cycle, self._cycle_failed)
@@ -66,7 +69,6 @@ class Core:
         self.unwritten = ""
         self.previews: dict[str, Seen] = {}
         self._ended = False
-        self._flattened_by: set[str] = set()
         self._owed: StateChanged | None = None
         self._on_candle = [a for a in self.agents.values() if a.config.schedule.every_candle]
 
@@ -119,6 +121,8 @@ class Core:
         if instant.warm:
             return
         await self.watch.look(instant.ts_ms, confirmed=True)
+        if self.watch.kill.tiers or not self.watch.health.is_quiet(len(instant.candles)):
+            await self.watch.check(instant.ts_ms)
         await self._heartbeat_work(instant.ts_ms)
         if self.guard.trailing.is_asked and self.journal.broken is None:
             await self.guard.trailing.on_candles(instant)
@@ -136,6 +140,7 @@ class Core:
             elif self.latch.halted:  # in memory only, so far
                 owed = self._owed
                 await self.halt(*((owed.actor, owed.reason, owed.evidence) if owed else ("trader", "halted at once")))
+        await self.watch.check(self.desk.clock.now_ms())
         await self._heartbeat_work(self.desk.clock.now_ms())
         if self.reconciler.is_due and self.journal.broken is None:
             await self._compare_with_venue()
@@ -169,6 +174,7 @@ class Core:
         """After a standstill: hold entries, ask the venue what it did meanwhile, and go on if all is explained."""
         self.latch.held = why
         now_ms = self.desk.clock.now_ms()
+        self.watch.health.woke(now_ms)
         self.journal.record(now_ms, Incident(code="STOOD_STILL", text=f"{why}; entries waited for the venue's word"))
         await self._book_fills()
         await self.reconciler.at_start(self.desk.router.sending)
@@ -187,7 +193,6 @@ class Core:
         self.watch.rebase()
         change = StateChanged(state=TradingState.ACTIVE, actor=actor, reason=reason)
         self.journal.record(self.desk.clock.now_ms(), change)
-        self._flattened_by.clear()
         self.unwritten, self._owed = "", None
         self.latch.open()
 
@@ -208,7 +213,7 @@ class Core:
         desk, limits = self.desk, self.policy.flatten
         valuation = desk.surroundings.valuation
         return Flatten(
-            desk.journal, desk.router, self.gateway, valuation, desk.clock, actor, limits, began_mono_ms=began_mono_ms
+            desk.journal, desk.router, self.venue, valuation, desk.clock, actor, limits, began_mono_ms=began_mono_ms
         )  # fmt: skip
 
     async def take_up(self, now_ms: int) -> None:
@@ -242,6 +247,7 @@ class Core:
         if mark is None:
             return
         self.desk.surroundings.valuation.mark(quote.instrument, mark)
+        self.watch.health.heard(quote)
         self.data_ms, self._ended = quote.received_ms, False
         self.gateway.on_quote(quote)
         await self._book_fills()
@@ -323,28 +329,6 @@ class Core:
             why = f"{agent.failures} cycles in a row failed"
             paused = AgentChanged(agent=agent.name, status=AgentStatus.PAUSED, actor="engine", reason=why)
             self.journal.record(self.desk.clock.now_ms(), paused)
-
-    async def _trip(self, trip: Trip) -> None:
-        """Halt, and flatten if the policy says so; a rule flattens once between two resumes, halted already or not.
-
-        Where the worth of the account is not known, nothing says that selling it is right: that only halts.
-        """
-        reason = f"kill switch: {trip.sentence}"
-        evidence = f"{trip.evidence};source={self.source.label}"
-        newly = await self.halt("kill-switch", reason, evidence)
-        if self.policy.kill.action is not KillAction.HALT_AND_FLATTEN or trip.rule == EQUITY_UNKNOWN:
-            return
-        if self.flatten is not None or trip.rule in self._flattened_by or not (newly or self._holds_something()):
-            return
-        self._flattened_by.add(trip.rule)
-        if not newly:
-            self.journal.record(
-                self.desk.clock.now_ms(), Incident(code="KILL_SWITCH", text=f"{reason}; {evidence}"[:300])
-            )
-        await self.start_flatten("kill-switch", reason)
-
-    def _holds_something(self) -> bool:
-        return any(not self.books.is_dust(position) for position in self.books.open_positions())
 
     async def _step_flatten(self) -> FlattenEnded | None:
         if self.flatten is None:

@@ -14,7 +14,7 @@ from engine.control.core import Core
 from engine.control.handlers import Handlers
 from engine.control.stream import Stream
 from engine.control.upkeep import Upkeep
-from engine.control.watchdog import STALL_MS, Watchdog
+from engine.control.watchdog import Watchdog
 from engine.domain.market import FeedEvent
 from engine.market.feed import Feed
 from engine.triggers.schedule import WallSchedule
@@ -29,7 +29,8 @@ class Engine:
     """A core, its feed and its drivers.
 
     wall: the machine's clock; the core's own may be virtual. schedule: of agents that run by the machine's clock.
-    stall_ms: a loop that stands still for longer holds entries until the venue has been asked (P16, P21, P36).
+    stall_ms: a loop that stands still for longer holds entries until the venue has been asked (P16, P21, P36); None:
+    as the policy's loop_lag says.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class Engine:
         wall: Clock,
         schedule: WallSchedule | None = None,
         upkeep: Upkeep | None = None,
-        stall_ms: float = STALL_MS,
+        stall_ms: float | None = None,
     ) -> None:
         self.core = core
         self.feed = feed
@@ -50,7 +51,7 @@ class Engine:
         self.wall = wall
         self.schedule = schedule
         self.upkeep = upkeep
-        self._watchdog = Watchdog(wall, self._hold, stall_ms)
+        self._watchdog = Watchdog(wall, self._hold, stall_ms or core.policy.kill.loop_lag_ms)
         self.finished = False
         self.latest: Snapshot | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -166,6 +167,7 @@ class Engine:
             await self.wall.sleep_ms(HEARTBEAT_MS)
             try:
                 stood_ms = self._watchdog.beat()
+                self.core.watch.health.lag_ms = self._watchdog.lag_ms
                 if stood_ms:
                     await self.core.catch_up(f"the engine did not move for {stood_ms / 1000:.1f} s")
                 await self.core.on_heartbeat()

@@ -174,14 +174,21 @@ def _approval(core: Core, waiting: Waiting, now_ms: int) -> ApprovalView:
 
 def _gauges(core: Core) -> tuple[KillGauge, ...]:
     base = core.books.baseline
-    gauges = core.watch.kill.gauges(core.watch.equity, base.start, core.watch.peak, base.day_start)
+    watch = core.watch
+    gauges = watch.kill.gauges(watch.equity, base.start, watch.peak, base.day_start, watch.health.seen)
     return tuple(
         KillGauge(
-            rule=g.rule,
-            observed_frac=g.observed_frac,
-            limit_frac=g.limit_frac,
+            rule=g.rule.value,
+            unit=g.unit,
+            tier=g.tier,
+            observed=g.observed,
+            limit=g.limit,
             used_frac=g.used_frac,
-            tripped=g.tripped,
+            tripped=g.tier.is_latched,
+            warn_at=g.warn_at,
+            reduce_at=g.reduce_at,
+            halt_at=g.halt_at,
+            flatten_at=g.flatten_at,
         )
         for g in gauges
     )

@@ -14,7 +14,7 @@ class Watchdog:
     """A thread that holds entries when the loop has not beaten for a while.
 
     hold: called on that thread, at most once for each standstill; it may only set an attribute. wall: counts suspended
-    time as well, so that a machine that slept is a loop that stood still.
+    time as well, so that a machine that slept is a loop that stood still. lag_ms: how long the last beat took to come.
     """
 
     def __init__(self, wall: Clock, hold: Callable[[str], None], stall_ms: float = STALL_MS) -> None:
@@ -22,6 +22,7 @@ class Watchdog:
         self._hold = hold
         self._stall_ms = stall_ms
         self._beat_ms = wall.mono_ms()
+        self.lag_ms = 0
         self._is_held = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="quarterdeck-watchdog", daemon=True)
@@ -35,6 +36,7 @@ class Watchdog:
         """Say that the loop moves; return for how many milliseconds it stood still, 0 when it was not too long."""
         now_ms = self._wall.mono_ms()
         gap_ms, self._beat_ms = now_ms - self._beat_ms, now_ms
+        self.lag_ms = round(gap_ms)
         was_held, self._is_held = self._is_held, False
         return gap_ms if was_held or gap_ms > self._stall_ms else 0.0
 

@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from decimal import Decimal
 
 from engine.agents.cycle import Desk
 from engine.clock import DAY_MS, HOUR_MS, MINUTE_MS
+from engine.control.health import Health
 from engine.domain.events import BaselineReset, EquityMarked
+from engine.domain.killing import KILL_SWITCH
 from engine.domain.money import ZERO, kept
 from engine.domain.policy import Policy
+from engine.execution.heard import HeardGateway
 from engine.risk.killswitch import KillSwitch, Trip, TwoSample
 
 CURVE_POINTS = 480  # twice what the widest pane draws
 
 Halt = Callable[[str, str], Awaitable[object]]
 """Halts trading, given an actor and a reason."""
-Act = Callable[[Trip], Awaitable[None]]
-"""Does what a trip asks for."""
+Act = Callable[[tuple[Trip, ...]], Awaitable[None]]
+"""Does what the rules that moved ask for."""
 
 
 class Watch:
     """The account's equity and the kill switch over it. Every method runs on the engine's own thread.
 
     equity: None while an asset cannot be valued. peak: the highest equity of a closed candle since the last reset.
-    curve: (ts_ms, equity), oldest first.
+    curve: (ts_ms, equity), oldest first. health: what is watched besides equity.
     """
 
-    def __init__(self, desk: Desk, policy: Policy, halt: Halt, act: Act) -> None:
+    def __init__(self, desk: Desk, policy: Policy, venue: HeardGateway, halt: Halt, act: Act) -> None:
         self.kill = KillSwitch(policy.kill)
+        self.health = Health(desk, venue)
         self.equity: Decimal | None = None
         self.max_drawdown_frac = ZERO
         self.curve: list[tuple[int, Decimal]] = []
@@ -42,11 +46,12 @@ class Watch:
         self._plot_step_ms = MINUTE_MS
         self._hour = -1
         self._sure: Decimal | None = None
-        self._two = TwoSample()
+        self._two = TwoSample(self.kill)
 
     def adopt(self, policy: Policy) -> None:
-        """Measure by another policy's limits from the next mark on."""
-        self.kill = KillSwitch(policy.kill)
+        """Measure by another policy's limits from the next mark on; each rule stays in its tier until then."""
+        self.kill = KillSwitch(policy.kill, self.kill.tiers)
+        self._two = TwoSample(self.kill)
         self._peak_step = 1 + policy.kill.drawdown_frac / 10
 
     def take_up(self) -> None:
@@ -54,6 +59,9 @@ class Watch:
         self._peak_is(self._books.baseline.peak)
         self._funded = self._books.funded
         self.equity = self._desk.surroundings.equity()
+        for rule, tier in self._books.standing.tiers.items():
+            self.kill.take(rule, tier)
+        self.health.begin(self._desk.clock)
 
     async def look(self, now_ms: int, *, confirmed: bool, instrument: str = "") -> None:
         """Value the account and ask the kill switch; an exception in it is HALTED (R18).
@@ -64,12 +72,30 @@ class Watch:
         try:
             equity = self._desk.surroundings.equity()
             self._keep_baselines(now_ms, equity, confirmed)
-            trip = self.kill.evaluate(equity, base.start, self.peak, base.day_start)
+            trips = self.kill.evaluate(equity, base.start, self.peak, base.day_start)
+            trips = self._two.confirm(trips, confirmed, instrument)
         except Exception as error:
-            await self._halt("kill-switch", f"the kill switch failed: {error!r}")
+            await self._halt(KILL_SWITCH, f"the kill switch failed: {error!r}"[:300])
             return
-        if self._two.confirm(trip, confirmed, instrument) and trip is not None:
-            await self._act(trip)
+        if trips:
+            await self._act(trips)
+
+    async def check(self, now_ms: int) -> None:
+        """Ask the rules that are not about equity; an exception in them is HALTED, too."""
+        try:
+            trips = tuple(self._moved(now_ms))
+        except Exception as error:
+            await self._halt(KILL_SWITCH, f"the kill switch failed: {error!r}"[:300])
+            return
+        if trips:
+            await self._act(trips)
+
+    def _moved(self, now_ms: int) -> Iterator[Trip]:
+        for rule, figure in self.health.look(now_ms, self.equity).items():
+            if figure or rule in self.kill.tiers:
+                trip = self.kill.assess(rule, figure, self.health.evidence(rule))
+                if trip is not None:
+                    yield trip
 
     def rebase(self) -> None:
         """Let the kill switch measure from the present equity on; a person resumed and said why (R17).
@@ -77,6 +103,8 @@ class Watch:
         Without it a tripped rule would trip again with the next price. The account's own figures stay: a peak that was
         only in memory is written down first. Where equity is not known, the baselines stay as well.
         """
+        self.kill.begin_anew()
+        self.health.forgive(self._desk.clock)
         self.equity = self._desk.surroundings.equity()
         if self.equity is None:
             return

@@ -20,6 +20,7 @@ from engine.domain.policy import TradingState
 from engine.domain.policy_book import PolicyBook
 from engine.domain.portfolio import STEPS_KEPT, Position, Trail
 from engine.domain.shadows import Shadows
+from engine.domain.standing import Standing
 
 DAY_MS = 86_400_000
 
@@ -83,6 +84,7 @@ class BookState:
     in_doubt: set[str] = field(default_factory=set)
     held_up: dict[str, str] = field(default_factory=dict)
     governance: PolicyBook = field(default_factory=PolicyBook)
+    standing: Standing = field(default_factory=Standing)
     count: Counters = field(default_factory=Counters)
     memory: Memory = field(default_factory=Memory)
     spend: SpendBook = field(default_factory=SpendBook)

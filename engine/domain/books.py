@@ -56,13 +56,14 @@ from engine.domain.ledger import (
     spend_postings,
     transfer_postings,
 )
-from engine.domain.lifecycle import NEWS_OF_STATUS, News, after_fill, after_news, after_size
+from engine.domain.lifecycle import NEWS_OF_STATUS, News, after_fill, after_news, after_size, new_order
 from engine.domain.money import ZERO
 from engine.domain.order import Fill, Order, OrderRole, OrderStatus
 from engine.domain.policy import TradingState
 from engine.domain.policy_book import GOVERNANCE_EVENTS, GovernanceEvent
 from engine.domain.portfolio import LateMoveError, Move, Position, Trail, move_key
 from engine.domain.spending import SPENDING, SpendingEvent, after
+from engine.domain.standing import ONLY_HERE
 from engine.domain.valuation import money_assets
 
 FUNDING_KINDS = (AdjustmentKind.FUNDING, AdjustmentKind.INTEREST)
@@ -132,25 +133,13 @@ class Books(BookState):
         self.count.cycles += 1
         self.asking.done(event)
         self.memory.decided(ts_ms, event.agent, event.items)
+        self.standing.apply(ts_ms, event)
+
+    def _stands(self, ts_ms: int, event: Event) -> None:
+        self.standing.apply(ts_ms, event)
 
     def _intended(self, ts_ms: int, event: OrderIntended) -> None:
-        self.orders[event.client_order_id] = Order(
-            client_order_id=event.client_order_id,
-            intent_id=event.intent_id,
-            cycle_id=event.cycle_id,
-            agent=event.agent,
-            instrument=event.instrument,
-            side=event.side,
-            order_type=event.order_type,
-            role=event.role,
-            qty=event.qty,
-            limit_price=event.limit_price,
-            stop_price=event.trigger_price,
-            status=OrderStatus.INTENT_RECORDED,
-            created_ms=ts_ms,
-            updated_ms=ts_ms,
-            price=event.price,
-        )
+        self.orders[event.client_order_id] = new_order(event, ts_ms)
         self.count.orders += 1
         if not event.role.is_protection:
             self.count.intents += 1
@@ -274,6 +263,7 @@ class Books(BookState):
         for line in postings:
             if line.account is Account.HOLDINGS:
                 self.balances[line.asset] = self.balances.get(line.asset, ZERO) + line.amount
+                self.count.postings += 1
             elif line.account is Account.FEES:
                 self.fees[line.asset] = self.fees.get(line.asset, ZERO) + line.amount
         return postings
@@ -321,9 +311,11 @@ class Books(BookState):
             self.count.halts += 1
         self.state, self.state_reason, self.state_actor = event.state, event.reason, event.actor
         self.state_since_ms = ts_ms
+        self.standing.apply(ts_ms, event)
 
     def _agent(self, ts_ms: int, event: AgentChanged) -> None:
         self.agent_status[event.agent] = event.status
+        self.standing.apply(ts_ms, event)
 
     def _equity(self, ts_ms: int, event: EquityMarked) -> None:
         base = self.baseline
@@ -399,4 +391,5 @@ _HANDLERS = {
     DifferenceClosed: Books._closed,
     **dict.fromkeys(GOVERNANCE_EVENTS, Books._governed),
     **dict.fromkeys(ASKING_EVENTS, lambda books, ts_ms, event: books.asking.take(event)),
+    **dict.fromkeys(ONLY_HERE, Books._stands),
 }

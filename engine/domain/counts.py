@@ -20,7 +20,10 @@ class Baseline:
 
 @dataclass(slots=True)
 class Counters:
-    """Whole numbers that summaries and screens show. orders: protective ones included; intents: without them."""
+    """Whole numbers that summaries and screens show. orders: protective ones included; intents: without them.
+
+    postings: changes of balances.
+    """
 
     cycles: int = 0
     fills: int = 0
@@ -30,3 +33,4 @@ class Counters:
     incidents: int = 0
     transfers: int = 0
     differences: int = 0
+    postings: int = 0

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 
+from engine.domain.events import OrderIntended
 from engine.domain.order import Fill, Order, OrderStatus
 
 
@@ -142,6 +143,27 @@ def step(status: OrderStatus, news: News) -> Step:
     ('OPEN', True)
     """
     return STEPS[status, news]
+
+
+def new_order(intended: OrderIntended, ts_ms: int) -> Order:
+    """Return the order that an intent on record is before anything is known of it."""
+    return Order(
+        client_order_id=intended.client_order_id,
+        intent_id=intended.intent_id,
+        cycle_id=intended.cycle_id,
+        agent=intended.agent,
+        instrument=intended.instrument,
+        side=intended.side,
+        order_type=intended.order_type,
+        role=intended.role,
+        qty=intended.qty,
+        limit_price=intended.limit_price,
+        stop_price=intended.trigger_price,
+        status=OrderStatus.INTENT_RECORDED,
+        created_ms=ts_ms,
+        updated_ms=ts_ms,
+        price=intended.price,
+    )
 
 
 def after_news(order: Order, news: News, ts_ms: int, reason: str = "") -> Order:

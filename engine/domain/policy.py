@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
 from engine.domain.caps import DOCUMENTED, AiBudget
+from engine.domain.killing import KillLimits
 
 
 class TradingState(StrEnum):
@@ -15,24 +16,6 @@ class TradingState(StrEnum):
     ACTIVE = "ACTIVE"
     REDUCING = "REDUCING"
     HALTED = "HALTED"
-
-
-class KillAction(StrEnum):
-    """What a trip does."""
-
-    HALT = "halt"
-    HALT_AND_FLATTEN = "halt_and_flatten"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KillLimits:
-    """Kill-switch thresholds as fractions of equity; gain and loss are from the start, drawdown from the peak."""
-
-    gain_frac: Decimal = Decimal("0.5")
-    loss_frac: Decimal = Decimal("0.05")
-    drawdown_frac: Decimal = Decimal("0.10")
-    daily_loss_frac: Decimal = Decimal("0.03")
-    action: KillAction = KillAction.HALT_AND_FLATTEN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +122,7 @@ class Policy:
     account_currency: str = "USD"
     cash: Decimal = Decimal(100_000)
     usd_peg: tuple[str, ...] = ("USDT", "USDC")
-    kill: KillLimits = KillLimits()
+    kill: KillLimits = field(default_factory=KillLimits)
     limits: AccountLimits = AccountLimits()
     ai_budget: AiBudget = DOCUMENTED
     ai: AiRules = AiRules()

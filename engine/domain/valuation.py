@@ -39,14 +39,22 @@ class Valuation:
         self.marks: dict[str, Mark] = {}
         self._unit = money_assets(account_currency, usd_peg)
         self._by_base: dict[str, str] = {}
+        self._running: Decimal | None = None
+        self._weights: dict[str, Decimal] = {}
+        self._version = -1
 
     def list_instrument(self, instrument: Instrument) -> None:
         """Let an instrument value its base asset, when it is quoted in money; the first one listed wins."""
         if instrument.quote in self._unit:
             self._by_base.setdefault(instrument.base, instrument.key)
+            self._running = None
 
     def mark(self, instrument: str, mark: Mark) -> None:
         """Take a new price in."""
+        if self._running is not None:
+            weight = self._weights.get(instrument)
+            if weight is not None:
+                self._running += weight * (mark.price - self.marks[instrument].price)
         self.marks[instrument] = mark
 
     def price(self, instrument: str) -> Decimal | None:
@@ -70,6 +78,18 @@ class Valuation:
             if qty:
                 total += qty if asset in self._unit else qty * self.rate(asset)
         return total
+
+    def running_equity(self, balances: dict[str, Decimal], version: int) -> Decimal:
+        """Return equity(balances) without adding it all up again: each mark moved it by what is held of its instrument.
+
+        version: a number that changes whenever the balances do.
+        """
+        if self._running is None or version != self._version:
+            self._running = None
+            self._running, self._version = self.equity(balances), version
+            held = {self._by_base.get(asset): qty for asset, qty in balances.items() if qty and asset not in self._unit}
+            self._weights = {key: qty for key, qty in held.items() if key is not None}
+        return self._running
 
     def is_money(self, asset: str) -> bool:
         """Tell whether an asset is the account currency or pegged to it."""

@@ -97,7 +97,7 @@ class Surroundings:
     def equity(self) -> Decimal | None:
         """Return equity in account currency, unrealised included; None when an asset cannot be valued."""
         try:
-            return self.valuation.equity(self.books.balances)
+            return self.valuation.running_equity(self.books.balances, self.books.count.postings)
         except MissingRateError:
             return None
 

@@ -35,6 +35,7 @@ from engine.domain.policy import Policy, TradingState
 from engine.domain.prices import NO_PRICES, PriceList
 from engine.domain.valuation import Valuation
 from engine.errors import UsageError
+from engine.execution.heard import HeardGateway
 from engine.execution.latch import SendLatch
 from engine.execution.paper import PaperGateway
 from engine.execution.paper_store import PaperStore
@@ -148,11 +149,12 @@ def assemble(
     for instrument in plan.instruments:
         valuation.list_instrument(instrument)
     store_id = books.genesis.store_id if books.genesis else ""
-    router = Router(journal, gateway, latch, clock, store_id)
+    venue = HeardGateway(gateway)
+    router = Router(journal, venue, latch, clock, store_id)
     surroundings = Surroundings(books, market, valuation, policy)
     desk = Desk(journal, market, surroundings, Approvals(), router, clock, config_hash(policy), meter=meter)
     slots = slot_clock(plan.agents, books) if isinstance(clock, ManualClock) else None
-    core = Core(desk, gateway, latch, policy, agents, plan.source, slots)
+    core = Core(desk, gateway, latch, policy, agents, plan.source, slots, venue)
     core.governor = Governor(core, ruled, plan.admin or AdminSecret(config_dir()))
     return Parts(core, journal, gateway, stream, paper_store, ruled)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from engine.api import CertificateView, KillGauge, Snapshot, TradingState
+from decimal import Decimal
+
+from engine.api import CertificateView, KillGauge, KillTier, KillUnit, Snapshot, TradingState
 from screens.format import age, bar, fit, qty, safe, share, symbol
 from screens.model import ConsoleModel
 from screens.rows import Row, beside
@@ -10,6 +12,11 @@ from screens.widgets.pane import Pane
 
 INK = {TradingState.ACTIVE: "good", TradingState.REDUCING: "warn", TradingState.HALTED: "danger"}
 NEAR_FRAC = 0.75
+TIER_WORDS = {KillTier.WARN: " WARN", KillTier.REDUCE: " OFF"}
+RULE_WORDS = {"analysis_failures": "analyses", "venue_failures": "venue", "daily_profit": "day profit",
+              "ledger_drift": "ledger"}  # fmt: skip
+LASTING = ("stale_data", "ledger_drift")
+"""Rules that a resume does not clear: what they saw is there until it is not."""
 
 
 class KillPane(Pane):
@@ -30,6 +37,8 @@ class KillPane(Pane):
 def kill_rows(snapshot: Snapshot, width: int) -> list[Row]:
     """State, certificate when there is one, gauges."""
     rows = [_state_row(snapshot, width)]
+    if snapshot.state is TradingState.REDUCING:
+        rows.append(((safe("exits only: nothing that adds exposure can leave", width), "warn"),))
     if snapshot.certificate is not None:
         rows.append(certificate_row(snapshot.certificate, width))
     gauges = sorted(snapshot.kill, key=lambda each: -each.used_frac)
@@ -58,20 +67,42 @@ def certificate_row(certificate: CertificateView, width: int) -> Row:
 
 
 def gauge_word(gauge: KillGauge) -> str:
-    """Say what the gauge's colour says."""
-    return " TRIPPED" if gauge.tripped else " near" if gauge.used_frac >= NEAR_FRAC else ""
+    """Say what the gauge's colour says: the tier the rule is in, or that the next one is near."""
+    if gauge.tripped:
+        return " TRIPPED"
+    return TIER_WORDS.get(gauge.tier) or (" near" if gauge.used_frac >= NEAR_FRAC else "")
 
 
 def gauge_row(gauge: KillGauge, width: int, word_width: int = 0) -> Row:
     """One rule: name, seen of limit, gauge, share used, and a word when it is close."""
     word = gauge_word(gauge)
     ink = "danger" if gauge.tripped else "warn" if word else "accent"
-    name = fit(safe(gauge.rule.replace("_", " "), 10), 10)
-    seen = fit(f"{share(gauge.observed_frac)} of {_limit(gauge)}", 12)
+    name = fit(safe(RULE_WORDS.get(gauge.rule, gauge.rule.replace("_", " ")), 10), 10)
+    seen = fit(f"{_figure(gauge.observed, gauge.unit)} of {_figure(gauge.limit, gauge.unit, whole=True)}", 12)
     used = fit(f"{share(gauge.used_frac, places=0):>4}{word}", 4 + word_width)
     full, empty = bar(gauge.used_frac, width - 10 - 12 - len(used) - 3)
     return beside([((name, "dim"),), ((seen, ""),), ((full, ink), (empty, "dim")), ((used, ink if word else ""),)], " ")
 
 
-def _limit(gauge: KillGauge) -> str:
-    return share(gauge.limit_frac, places=0 if gauge.limit_frac * 100 % 1 == 0 else 1)
+def _figure(value: Decimal, unit: KillUnit, *, whole: bool = False) -> str:
+    """Write a rule's figure as short as it can be: a share, a count or a time."""
+    if unit is KillUnit.FRAC:
+        return share(value, places=0 if whole and value * 100 % 1 == 0 else 1)
+    return age(float(value)) if unit is KillUnit.MS else qty(value)
+
+
+def next_tier(gauge: KillGauge) -> str:
+    """Say which tier comes next, and where, such as "entries off at 4%"; empty when there is none."""
+    begins = (("warning", gauge.warn_at), ("entries off", gauge.reduce_at), ("halt", gauge.halt_at),
+              ("halt and flatten", gauge.flatten_at))  # fmt: skip
+    for word, at in begins:
+        if at is not None and gauge.observed < at:
+            return f"{word} at {_figure(at, gauge.unit)}"
+    return ""
+
+
+def gauge_sentence(gauge: KillGauge) -> str:
+    """Say where a rule that tripped stands, and whether a resume clears it."""
+    seen, limit = _figure(gauge.observed, gauge.unit), _figure(gauge.limit, gauge.unit)
+    clears = "it holds until what it saw is over" if gauge.rule in LASTING else "measured anew from here"
+    return f"{gauge.rule.replace('_', ' ')} is at {seen} of {limit}: {clears}"

@@ -16,12 +16,13 @@ from engine.clock import ManualClock
 from engine.control.core import Core
 from engine.domain.agent import AgentConfig
 from engine.domain.decision import Direction
-from engine.domain.events import Incident
+from engine.domain.events import FundsMoved, Incident
 from engine.domain.instrument import Instrument
 from engine.domain.intent import Autonomy
-from engine.domain.market import Instant, Quote, Source, SourceKind
+from engine.domain.killing import KillAction
+from engine.domain.market import Instant, Source, SourceKind
 from engine.domain.order import OrderRole
-from engine.domain.policy import AccountLimits, KillAction, KillLimits, PaperSettings, Policy, TradingState
+from engine.domain.policy import AccountLimits, KillLimits, PaperSettings, Policy, TradingState
 from engine.domain.valuation import Valuation
 from engine.market.state import MarketState
 from engine.risk.approvals import Approvals
@@ -236,12 +237,9 @@ async def test_policy_that_only_halts_never_flattens(make_world: Make, bare_agen
 
 async def test_equity_that_cannot_be_known_halts_and_sells_nothing(make_world: Make, bare_agent: AgentConfig) -> None:
     world = await holding(make_world, bare_agent, root=None)
-    world.core.desk.surroundings.valuation.marks.pop(BTC)
-    foreign = Quote(
-        instrument="paper:ETH/USDT", ts_ms=world.clock.now_ms(), received_ms=world.clock.now_ms(), bid=Decimal(1),
-        ask=Decimal(1), source=world.source,
-    )  # fmt: skip
-    await world.core.on_event(foreign)
+    gift = FundsMoved(asset="DOGE", amount=Decimal(1), value=Decimal(0), reason="a gift nobody can value")
+    world.core.journal.record(world.clock.now_ms(), gift)
+    await world.quote("50000")
     assert (world.books.state, world.position(), world.outcomes("flatten")) == (TradingState.HALTED, 1, [])
 
 

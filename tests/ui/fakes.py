@@ -26,6 +26,8 @@ from engine.api import (
     EventBatch,
     Halt,
     KillGauge,
+    KillTier,
+    KillUnit,
     MarketView,
     Mode,
     OrderRole,
@@ -175,10 +177,15 @@ def line(seq: int, **changes: Any) -> StreamLine:
 def _gauge(rule: str, observed: str, limit: str, used: str) -> KillGauge:
     return KillGauge(
         rule=rule,
-        observed_frac=Decimal(observed),
-        limit_frac=Decimal(limit),
+        unit=KillUnit.FRAC,
+        tier=KillTier.CLEAR,
+        observed=Decimal(observed),
+        limit=Decimal(limit),
         used_frac=Decimal(used),
         tripped=False,
+        warn_at=Decimal(limit) * Decimal("0.6"),
+        reduce_at=Decimal(limit) * Decimal("0.8"),
+        flatten_at=Decimal(limit),
     )
 
 

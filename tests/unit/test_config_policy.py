@@ -22,7 +22,8 @@ from engine.config import (
     write_defaults,
 )
 from engine.domain.caps import caps_of
-from engine.domain.policy import AccountLimits, KillAction, KillLimits, Policy
+from engine.domain.killing import KillAction
+from engine.domain.policy import AccountLimits, KillLimits, Policy
 from engine.errors import UsageError
 
 EXAMPLE = """
@@ -72,8 +73,16 @@ def test_no_file_is_the_documented_policy(tmp_path: Path) -> None:
     ("text", "message"),
     [
         (
-            '[kill_switch]\ndaily_profit = "10%"',
-            "[kill_switch] daily_profit is not a known key; did you mean daily_loss?",
+            '[kill_switch]\ndaily_profits = "10%"',
+            "[kill_switch] daily_profits is not a known key; did you mean daily_profit?",
+        ),
+        (
+            '[kill_switch.thresholds]\nloss_warm = "2%"',
+            "[kill_switch] thresholds loss_warm is not a known key; did you mean loss_warn?",
+        ),
+        (
+            '[kill_switch.thresholds]\nloss_warn = "5%"',
+            "[kill_switch]: kill_switch loss: warn begins at 5%, above reduce at 4%; put them in order.",
         ),
         (
             "[kill_switch]\ndaily_loss = 3",

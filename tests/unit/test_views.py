@@ -17,7 +17,8 @@ from engine.control.wire import to_json
 from engine.domain.agent import AgentConfig, AgentLimits, Protection, Schedule
 from engine.domain.decision import Direction
 from engine.domain.intent import Autonomy
-from engine.domain.policy import KillAction, KillLimits, PaperSettings, Policy
+from engine.domain.killing import KillAction
+from engine.domain.policy import KillLimits, PaperSettings, Policy
 from tests.flow.conftest import MINUTE_MS, START_MS, Scripted, World
 
 BTC = "paper:BTC/USDT"
@@ -95,8 +96,8 @@ async def test_gauges_show_how_much_of_each_limit_is_used(make: Make) -> None:
     await world.bars(2, "50000")
     await world.bar("49100", "49100", "49050", "49050")
     gauges = {gauge.rule: gauge for gauge in seen(world).kill}
-    assert set(gauges) == {"gain", "loss", "drawdown", "daily_loss"}
-    assert gauges["loss"].observed_frac == Decimal("0.01")
+    assert set(gauges) == {"gain", "loss", "drawdown", "daily_loss", "daily_profit"}
+    assert gauges["loss"].observed == Decimal("0.01")
     assert gauges["loss"].used_frac == Decimal("0.2")
     assert not any(gauge.tripped for gauge in gauges.values())
 

@@ -18,6 +18,7 @@ from engine.domain.events.governance import (
     PolicyFileSeen,
     PolicyVersioned,
 )
+from engine.domain.events.killing import AgentWaits, KillTierMoved
 from engine.domain.events.money import (
     Adjusted,
     AdjustmentKind,
@@ -63,7 +64,7 @@ Event = (
     | Filled | ApprovalAsked | ApprovalClosed | StateChanged | AgentChanged | EquityMarked | BaselineReset
     | EntriesBlocked | FlattenStarted | FlattenEnded | Incident | Adjusted | FillCorrected | FeePosted
     | DifferenceFound | DifferenceClosed | Reconciled | PolicyVersioned | ChangeRequested | ChangeAnswered | AdminTried
-    | PolicyFileSeen | FlattenProven | StopTrailed | ShadowEntered | ShadowEnded
+    | PolicyFileSeen | KillTierMoved | AgentWaits | FlattenProven | StopTrailed | ShadowEntered | ShadowEnded
     | BudgetHeld | BudgetPosted | BudgetCapped | AiSwitched
     | ModelAsked | CycleSkipped
 )  # fmt: skip
@@ -87,6 +88,7 @@ __all__ = [
     "AdminTried",
     "AgentChanged",
     "AgentRegistered",
+    "AgentWaits",
     "AiSwitched",
     "ApprovalAsked",
     "ApprovalClosed",
@@ -120,6 +122,7 @@ __all__ = [
     "Genesis",
     "Incident",
     "InstrumentListed",
+    "KillTierMoved",
     "ModelAsked",
     "OrderIntended",
     "OrderResized",
