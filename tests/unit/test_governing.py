@@ -1,0 +1,382 @@
+"""Who may change the policy, and when a change takes effect (R24)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engine.domain.events import AdminTried, ChangeAnswered, PolicyVersioned
+from engine.domain.governance import AskedBy, Sense, Verdict
+from engine.domain.intent import Mode
+from engine.domain.policy import Policy
+from engine.errors import RefusedError, UsageError
+from engine.governance.environment import overlaid
+from engine.governance.versions import document_of
+from engine.store.codec import decode
+from tests.unit.governance_kit import PASSPHRASE, Desk, MemoryKeyring, admin, with_cooling, with_positions
+from tests.unit.situations import AGENT
+
+HOUR_MS = 3_600_000
+MORE = {"limits.open_positions": "8"}
+LESS = {"limits.open_positions": "3"}
+
+
+def positions(desk: Desk) -> int:
+    return desk.policy.limits.open_positions
+
+
+def of_kind(desk: Desk, kind: type) -> list:
+    return [decode(number, text) for _ts, number, text in desk.rows if number == kind.KIND]  # type: ignore[attr-defined]
+
+
+def test_file_of_a_new_store_is_version_one() -> None:
+    desk = Desk(with_positions(7))
+    assert (desk.governor.version, positions(desk)) == (1, 7)
+    assert document_of(desk.books.governance).policy == with_positions(7)
+
+
+def test_tighter_limit_is_in_force_at_once_and_for_good() -> None:
+    desk = Desk(Policy())
+    changes, waits = desk.governor.propose(LESS, "calm down")
+    assert (positions(desk), waits, changes[0].sense) == (3, "", Sense.TIGHTENS)
+    desk.start(Policy())
+    assert positions(desk) == 3
+
+
+@pytest.mark.fault("W07")
+async def test_looser_limit_waits_until_the_admin_approves_it() -> None:
+    desk = Desk(Policy())
+    _changes, waits = desk.governor.propose(MORE, "more room")
+    assert (waits, positions(desk)) == ("cr-1", 5)
+    said = await desk.governor.approve("cr-1", desk.code("cr-1"), PASSPHRASE, "fine", "admin")
+    assert (positions(desk), desk.waiting()) == (8, [])
+    assert "version 2" in said
+    desk.start(Policy())
+    assert positions(desk) == 8, "an old file does not undo what was approved"
+
+
+def test_mixed_proposal_tightens_at_once_and_lets_the_rest_wait() -> None:
+    desk = Desk(Policy())
+    desk.governor.propose(MORE | {"limits.trades_per_day": "10"}, "a trade-off")
+    assert (positions(desk), desk.policy.limits.trades_per_day) == (5, 10)
+    (request,) = desk.books.governance.requests.values()
+    assert [each.field for each in request.changes] == ["limits.open_positions"]
+    assert request.base_version == desk.governor.version == 2
+
+
+@pytest.mark.fault("U09")
+async def test_request_on_a_policy_that_has_moved_is_stale_and_never_applies() -> None:
+    desk = Desk(Policy())
+    desk.governor.propose(MORE, "more room")
+    code = desk.code("cr-1")
+    desk.governor.propose({"limits.trades_per_day": "10"}, "less of that")
+    with pytest.raises(RefusedError, match="stale"):
+        await desk.governor.approve("cr-1", code, PASSPHRASE, "", "admin")
+    assert (positions(desk), desk.waiting()) == (5, [])
+    assert of_kind(desk, ChangeAnswered)[-1].answer is Verdict.STALE
+
+
+@pytest.mark.fault("U09")
+async def test_code_of_another_change_approves_nothing() -> None:
+    desk = Desk(Policy())
+    desk.governor.propose(MORE, "more room")
+    old = desk.code("cr-1")
+    await desk.governor.reject("cr-1", PASSPHRASE, "no", "admin")
+    desk.governor.propose({"limits.open_positions": "900"}, "far more")
+    with pytest.raises(RefusedError, match="not the code"):
+        await desk.governor.approve("cr-2", old, PASSPHRASE, "", "admin")
+    assert positions(desk) == 5
+
+
+@pytest.mark.fault("U06")
+async def test_request_is_answered_once() -> None:
+    desk = Desk(Policy())
+    desk.governor.propose(MORE, "more room")
+    code = desk.code("cr-1")
+    await desk.governor.approve("cr-1", code, PASSPHRASE, "", "admin")
+    with pytest.raises(RefusedError, match="answered already"):
+        await desk.governor.approve("cr-1", code, PASSPHRASE, "", "admin")
+
+
+async def test_rejected_request_changes_nothing_and_keeps_its_note() -> None:
+    desk = Desk(Policy())
+    desk.governor.propose(MORE, "more room")
+    await desk.governor.reject("cr-1", PASSPHRASE, "not this week", "admin")
+    assert (positions(desk), desk.waiting()) == (5, [])
+    assert of_kind(desk, ChangeAnswered)[-1].note == "not this week"
+
+
+async def test_approved_change_cools_off_over_a_restart() -> None:
+    desk = Desk(with_cooling(HOUR_MS))
+    desk.governor.propose(MORE, "more room")
+    said = await desk.governor.approve("cr-1", desk.code("cr-1"), PASSPHRASE, "", "admin")
+    assert "60 min" in said
+    desk.tick(HOUR_MS - 1)
+    desk.start(with_cooling(HOUR_MS))
+    assert positions(desk) == 5
+    desk.tick(1)
+    assert positions(desk) == 8
+
+
+async def test_approved_change_can_still_be_rejected_while_it_cools_off() -> None:
+    desk = Desk(with_cooling(HOUR_MS))
+    desk.governor.propose(MORE, "more room")
+    await desk.governor.approve("cr-1", desk.code("cr-1"), PASSPHRASE, "", "admin")
+    await desk.governor.reject("cr-1", PASSPHRASE, "second thoughts", "admin")
+    desk.tick(2 * HOUR_MS)
+    assert positions(desk) == 5
+
+
+async def test_tightening_while_another_change_cools_off_makes_that_one_stale() -> None:
+    desk = Desk(with_cooling(HOUR_MS))
+    desk.governor.propose(MORE, "more room")
+    await desk.governor.approve("cr-1", desk.code("cr-1"), PASSPHRASE, "", "admin")
+    desk.governor.propose(LESS, "no, less")
+    desk.tick(2 * HOUR_MS)
+    assert (positions(desk), desk.waiting()) == (3, [])
+
+
+@pytest.mark.fault("W07")
+async def test_live_an_approved_loosening_takes_effect_when_armed_again() -> None:
+    desk = Desk(Policy(), Mode.LIVE)
+    desk.governor.propose(MORE, "more room")
+    said = await desk.governor.approve("cr-1", desk.code("cr-1"), PASSPHRASE, "", "admin")
+    desk.tick(HOUR_MS)
+    assert (positions(desk), "armed again" in said) == (5, True)
+    desk.start(Policy())
+    assert positions(desk) == 8
+
+
+# -- the file ----------------------------------------------------------------------------
+
+
+@pytest.mark.fault("W07")
+def test_edited_file_tightens_at_the_next_start_and_its_loosening_waits() -> None:
+    desk = Desk(Policy())
+    edited = with_positions(8, replace(Policy(), limits=replace(Policy().limits, trades_per_day=10)))
+    desk.start(edited)
+    assert (positions(desk), desk.policy.limits.trades_per_day) == (5, 10)
+    (request,) = desk.books.governance.requests.values()
+    assert request.asked_by is AskedBy.FILE
+    rows = len(desk.rows)
+    desk.start(edited)
+    assert desk.waiting() == ["cr-1"]
+    assert len(desk.rows) == rows + 1, "a file that nobody edited asks nothing anew"
+
+
+def test_request_of_a_file_that_was_edited_back_is_withdrawn() -> None:
+    desk = Desk(Policy())
+    desk.start(with_positions(8))
+    desk.start(Policy())
+    assert (desk.waiting(), positions(desk)) == ([], 5)
+    assert of_kind(desk, ChangeAnswered)[-1].answer is Verdict.WITHDRAWN
+
+
+def test_request_of_the_file_that_became_stale_is_asked_anew_at_the_next_start() -> None:
+    desk = Desk(Policy())
+    desk.start(with_positions(8))
+    desk.governor.propose({"limits.trades_per_day": "10"}, "less of that")
+    desk.start(with_positions(8))
+    (request,) = desk.books.governance.requests.values()
+    assert (request.request_id, request.base_version) == ("cr-2", desk.governor.version)
+
+
+def test_environment_tightens_for_as_long_as_it_is_set() -> None:
+    desk = Desk(Policy())
+    desk.start(Policy(), {"QUARTERDECK_LIMITS_OPEN_POSITIONS": "2"})
+    assert positions(desk) == 2
+    desk.start(Policy())
+    assert (positions(desk), desk.governor.version) == (5, 1)
+
+
+def test_new_store_under_a_tightening_variable_keeps_the_files_own_limits_as_version_one() -> None:
+    desk = Desk(Policy())
+    desk.rows = desk.rows[:1]
+    desk.start(Policy(), {"QUARTERDECK_LIMITS_OPEN_POSITIONS": "2"})
+    assert positions(desk) == 2
+    desk.start(Policy())
+    assert positions(desk) == 5
+
+
+@pytest.mark.parametrize(("mode", "after"), [(Mode.PAPER, 8), (Mode.LIVE, 5)])
+def test_policy_without_approvals_lets_the_trader_loosen_on_paper_only(mode: Mode, after: int) -> None:
+    free = replace(Policy(), governance=replace(Policy().governance, require_approval=False))
+    desk = Desk(free, mode)
+    desk.governor.propose(MORE, "more room")
+    assert positions(desk) == after
+    assert desk.books.governance.breach == ""
+
+
+def test_policy_without_approvals_asks_all_the_same_when_the_environment_says_so() -> None:
+    free = replace(Policy(), governance=replace(Policy().governance, require_approval=False))
+    desk = Desk(free)
+    desk.start(free, {"AI_GOVERNANCE_REQUIRE_APPROVAL": "true"})
+    assert desk.governor.propose(MORE, "more room")[1] == "cr-1"
+    assert overlaid(desk.governor.document.policy, {})[0] == free
+
+
+# -- agents (T4) -------------------------------------------------------------------------
+
+
+def asks(desk: Desk, asked: dict[str, str], actor: str = "a") -> str:
+    return desk.governor.propose(asked, "I think so", actor=actor, asked_by=AskedBy.AGENT)[1]
+
+
+async def test_agent_may_ask_for_limits_of_its_own_and_a_person_decides() -> None:
+    desk = Desk(Policy())
+    assert asks(desk, {"agents.a.limits.trades_per_day": "200"}) == "cr-1"
+    assert desk.agents["a"].config.limits.trades_per_day == 100
+    await desk.governor.approve("cr-1", desk.code("cr-1"), PASSPHRASE, "", "admin")
+    assert desk.agents["a"].config.limits.trades_per_day == 200
+    desk.start(Policy())
+    assert desk.agents["a"].config.limits.trades_per_day == 200
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"limits.open_positions": "8"},
+        {"limits.open_positions": "1"},
+        {"governance.require_approval": "false"},
+        {"agents.b.limits.trades_per_day": "1"},
+        {"agents.a.limits.trades_per_day": "1", "ai_budget.usd_per_day": "100"},
+        {"agents.a.limits.trades_per_day\n": "1", "agents.a.model": "x"},
+    ],
+)
+def test_agent_may_ask_for_nothing_else(asked: dict[str, str]) -> None:
+    desk = Desk(Policy())
+    rows = len(desk.rows)
+    with pytest.raises((RefusedError, UsageError)):
+        asks(desk, asked)
+    assert len(desk.rows) == rows
+
+
+def test_agent_that_nobody_knows_may_ask_for_nothing() -> None:
+    with pytest.raises(RefusedError, match="of its own"):
+        asks(Desk(Policy()), {"agents.ghost.limits.trades_per_day": "1"}, "ghost")
+
+
+def test_agent_has_one_request_open_at_a_time() -> None:
+    desk = Desk(Policy())
+    asks(desk, {"agents.a.limits.trades_per_day": "200"})
+    with pytest.raises(RefusedError, match="asked already"):
+        asks(desk, {"agents.a.limits.trades_per_day": "300"})
+
+
+def test_agent_never_loosens_by_itself_even_where_no_approval_is_needed() -> None:
+    free = replace(Policy(), governance=replace(Policy().governance, require_approval=False))
+    assert asks(Desk(free), {"agents.a.limits.trades_per_day": "200"}) == "cr-1"
+
+
+def test_edited_agent_file_has_the_last_word_on_its_limits() -> None:
+    desk = Desk(Policy())
+    desk.governor.propose({"agents.a.limits.trades_per_day": "7"}, "less")
+    edited = replace(AGENT, limits=replace(AGENT.limits, trades_per_day=50))
+    desk.start(Policy(), agent=edited)
+    assert desk.agents["a"].config.limits.trades_per_day == 50
+
+
+# -- the admin ---------------------------------------------------------------------------
+
+
+async def test_wrong_passphrase_approves_nothing_and_five_lock_the_admin_out_over_a_restart() -> None:
+    desk = Desk(Policy())
+    desk.governor.propose(MORE, "more room")
+    code = desk.code("cr-1")
+    for _ in range(5):
+        with pytest.raises(RefusedError, match="not the admin's passphrase"):
+            await desk.governor.approve("cr-1", code, "guess", "", "admin")
+    desk.start(Policy())
+    with pytest.raises(RefusedError, match="locked out"):
+        await desk.governor.approve("cr-1", code, PASSPHRASE, "", "admin")
+    assert len(of_kind(desk, AdminTried)) == 5
+    desk.tick(15 * 60_000)
+    await desk.governor.approve("cr-1", code, PASSPHRASE, "", "admin")
+    assert (positions(desk), desk.books.governance.wrong_tries) == (8, 0)
+
+
+async def test_wrong_tries_after_a_lock_lock_for_twice_as_long() -> None:
+    desk = Desk(Policy())
+    desk.governor.propose(MORE, "more room")
+    for _ in range(5):
+        with pytest.raises(RefusedError):
+            await desk.governor.reject("cr-1", "guess", "", "admin")
+    desk.tick(15 * 60_000)
+    with pytest.raises(RefusedError, match="30 min"):
+        await desk.governor.reject("cr-1", "guess", "", "admin")
+
+
+async def test_without_a_passphrase_nothing_is_approved_and_the_sentence_says_how_to_set_one() -> None:
+    desk = Desk(Policy(), secret=admin(passphrase=""), mode=Mode.PAPER)
+    desk.secret.folder = Path("/nowhere")
+    desk.governor.propose(MORE, "more room")
+    with pytest.raises(RefusedError, match="quarterdeck policy passphrase"):
+        await desk.governor.approve("cr-1", desk.code("cr-1"), "", "", "admin")
+    await desk.governor.set_passphrase("", "a long one")
+    await desk.governor.approve("cr-1", desk.code("cr-1"), "a long one", "", "admin")
+    assert positions(desk) == 8
+
+
+async def test_passphrase_is_changed_only_by_whoever_knows_the_old_one() -> None:
+    desk = Desk(Policy())
+    with pytest.raises(RefusedError, match="not the admin's"):
+        await desk.governor.set_passphrase("guess", "mine from now on")
+    assert desk.secret.is_right(PASSPHRASE)
+
+
+async def test_no_passphrase_is_in_the_journal() -> None:
+    desk = Desk(Policy())
+    desk.governor.propose(MORE, "more room")
+    await desk.governor.approve("cr-1", desk.code("cr-1"), PASSPHRASE, "", "admin")
+    assert all(PASSPHRASE not in text for _ts, _kind, text in desk.rows)
+
+
+def test_hash_is_kept_in_a_keyring_that_encrypts_and_in_a_private_file_without_one(tmp_path: Path) -> None:
+    ring = MemoryKeyring()
+    admin(tmp_path, ring)
+    assert len(ring.kept) == 1
+    assert PASSPHRASE not in str(ring.kept)
+    untrusted = MemoryKeyring()
+    secret = admin(tmp_path, untrusted, passphrase="")
+    secret.trusted = ()
+    secret.keep(PASSPHRASE)
+    assert (untrusted.kept, secret.is_right(PASSPHRASE), secret.is_right("guess")) == ({}, True, False)
+    assert (tmp_path / "admin").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.fault("W09")
+def test_file_that_others_may_read_or_that_points_elsewhere_lets_nobody_in(tmp_path: Path) -> None:
+    secret = admin(tmp_path, passphrase="")
+    secret.trusted = ()
+    secret.keep(PASSPHRASE)
+    (tmp_path / "admin").chmod(0o640)
+    with pytest.raises(UsageError, match="0600"):
+        secret.is_right(PASSPHRASE)
+    (tmp_path / "admin").rename(tmp_path / "real")
+    (tmp_path / "admin").symlink_to(tmp_path / "real")
+    with pytest.raises(UsageError, match="file of yours"):
+        secret.is_right(PASSPHRASE)
+
+
+def test_short_passphrase_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="8 to 200"):
+        admin(tmp_path, passphrase="short")
+
+
+# -- the proof ---------------------------------------------------------------------------
+
+
+def test_version_that_no_approval_explains_is_a_breach() -> None:
+    desk = Desk(Policy())
+    desk.governor.propose(MORE, "more room")
+    (request,) = desk.books.governance.requests.values()
+    forged = PolicyVersioned(
+        version=2, policy_json=desk.books.governance.policy_json, agents=(), changes=request.changes, actor="x",
+        asked_by=AskedBy.CLI, request_id="", reason="",
+    )  # fmt: skip
+    for event, said in ((forged, "nobody was asked"), (replace(forged, request_id="cr-1"), "nobody approved")):
+        desk.start(Policy())
+        desk.books.apply(desk.clock.now_ms(), event)
+        assert said in desk.books.governance.breach
