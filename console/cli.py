@@ -45,6 +45,7 @@ COMMANDS = {
     "differences": ("differences:differences", "List what differs from the venue; explain or approve it."),
     "policy": ("policy:policy", "Show the limits in force; propose, approve or reject a change."),
     "explain": ("reading:explain", "Show everything behind one decision."),
+    "rerun": ("rerun:rerun", "Judge a recorded decision again, also under another policy or model."),
     "export": ("reading:export", "Write a table as CSV, JSON or JSON lines."),
     "data": ("data:data", "Import recorded candles."),
     "simulate": ("simulate:simulate", "Prove orders and money against faults and crashes."),

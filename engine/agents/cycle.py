@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from engine.agents.keeping import Keeper, features_of
 from engine.agents.manager import RunningAgent
 from engine.clock import Clock
+from engine.domain.books import Books
 from engine.domain.decision import AnsweredBy, DecisionDraft, Direction, Disposition, Outcome, describe_action
 from engine.domain.events import CycleDone, CycleHeld, CycleItem, Event
 from engine.domain.intent import Autonomy, Intent
@@ -19,6 +21,8 @@ from engine.llm.journal_meter import JournalMeter
 from engine.market.state import MarketState
 from engine.risk.approvals import Approvals, Waiting, digest_of
 from engine.risk.gate import Ruling, judge
+from engine.risk.record import listening
+from engine.risk.situation import Situation
 from engine.risk.surroundings import Surroundings
 from engine.store.journal import Journal
 
@@ -39,13 +43,15 @@ class Desk:
     policy_hash: str
     on_phase: PhaseListener | None = None
     meter: JournalMeter | None = None
+    keeper: Keeper | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One draft after the gate. prepared: the order to write and send now, when there is one."""
+    """One draft after the gate, in its situation. prepared: the order to write and send now, when there is one."""
 
     item: CycleItem
+    situation: Situation
     prepared: Prepared | None = None
     asked: Event | None = None
 
@@ -72,15 +78,18 @@ async def run_cycle(desk: Desk, agent: RunningAgent, trigger: str, instruments: 
 
 
 def _perceive(desk: Desk, agent: RunningAgent, now_ms: int, trigger: str, instruments: Sequence[str]) -> ModelRequest:
-    views, config = tuple([_view(desk, agent, key) for key in instruments]), agent.config
+    books, market, around, config = desk.journal.books, desk.market, desk.surroundings, agent.config
+    views = tuple([instrument_view(books, market, around, agent, key) for key in instruments])
     return ModelRequest(config.name, config.model, now_ms, views, config.model_settings, trigger)
 
 
-def _view(desk: Desk, agent: RunningAgent, instrument: str) -> InstrumentView:
+def instrument_view(
+    books: Books, market: MarketState, surroundings: Surroundings, agent: RunningAgent, instrument: str
+) -> InstrumentView:
+    """Return what a model sees of one instrument now."""
     config = agent.config
-    series = desk.market.series(instrument, config.timeframe_ms)
-    mark = desk.surroundings.valuation.marks[instrument]
-    books = desk.journal.books
+    series = market.series(instrument, config.timeframe_ms)
+    mark = surroundings.valuation.marks[instrument]
     position = books.positions.get((config.name, instrument))
     # what is left below one step can never be sold: a model that saw it would hold it for ever
     qty = ZERO if position is None or not position.qty or books.is_dust(position) else position.qty
@@ -146,7 +155,7 @@ async def _act(
     )
     _remember(agent, began_ms, done)
     _enter(desk, agent, "APPROVAL")
-    asked = [one.asked for one in judged if one.asked is not None]
+    asked = [*_kept(desk, agent, cycle, judged), *(one.asked for one in judged if one.asked is not None)]
     orders = [one.prepared for one in judged if one.prepared is not None]
     intended = [event for order in orders for event in order.events]
     desk.journal.record(desk.clock.now_ms(), done, *asked, *intended)
@@ -166,6 +175,8 @@ def _judge(
     """
     decision_id = f"{cycle}:{draft.instrument}"
     situation = desk.surroundings.gather(agent.config, draft, decision_id, desk.clock.now_ms(), beside)
+    if desk.keeper is not None and desk.keeper.wants(agent):
+        situation = listening(situation)
     if draft.direction is Direction.HOLD:
         current = situation.current_qty
         mark = situation.mark
@@ -173,11 +184,20 @@ def _judge(
             CycleItem(
                 draft.instrument, draft.direction, Disposition.HOLD, current, current, draft.confidence,
                 mark.price if mark else None, mark.ts_ms if mark else 0, draft.rationale, "", "", (),
-            )
+            ),
+            situation,
         )  # fmt: skip
     ruling = judge(situation, cycle, decision_id)
     disposition, prepared, asked = _dispose(desk, agent, draft, ruling)
-    return Judged(item_of(ruling, disposition, _feature_text(features)), prepared, asked)
+    return Judged(item_of(ruling, disposition, _feature_text(features)), situation, prepared, asked)
+
+
+def _kept(desk: Desk, agent: RunningAgent, cycle: str, judged: Sequence[Judged]) -> list[Event]:
+    """Keep what the decisions were judged on, where it could not be made again from a recording."""
+    if desk.keeper is None or not judged or not desk.keeper.wants(agent):
+        return []
+    features = features_of(desk.market, agent, [one.item.instrument for one in judged])
+    return [desk.keeper.keep(cycle, [one.situation for one in judged], features)]
 
 
 def item_of(ruling: Ruling, disposition: Disposition, features: str) -> CycleItem:

@@ -15,8 +15,8 @@ class RunningAgent:
     """One agent in memory. last: its latest decision in words; failures: cycles failed in a row.
 
     decisions: direction, or "failed", -> how many; refusals: code of the check -> how many. hold_answer: the latest
-    answer that only held, and hold_row its journal row. pulse: the indicators a language model is told of.
-    waits: its model takes a while to answer.
+    answer that only held, and hold_row its journal row. pulse: the indicators a language model is told of; wide: those
+    that deterministic models would read, for the record. waits: its model takes a while to answer.
     """
 
     config: AgentConfig
@@ -33,6 +33,7 @@ class RunningAgent:
     hold_row: CycleHeld | None = None
     pulse: Indicators | None = None
     waits: bool = False
+    wide: Indicators | None = None
 
     @property
     def name(self) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from engine.runtime.policies import changes_of_file
     from engine.runtime.reads import export, verify
     from engine.runtime.replay import ReplayOptions, replay
+    from engine.runtime.rerun import rerun_cycle
     from engine.store.lock import refuse_owned
 
 _HOMES = {
@@ -46,6 +47,7 @@ _HOMES = {
     "refuse_owned": "engine.store.lock",
     "remove_key": "engine.keys",
     "replay": "engine.runtime.replay",
+    "rerun_cycle": "engine.runtime.rerun",
     "restore": "engine.runtime.databases",
     "set_key": "engine.keys",
     "simulate": "engine.ops.simulate.campaign",
@@ -56,8 +58,8 @@ _HOMES = {
 __all__ = [
     "ConsoleOptions", "EngineHost", "ReplayOptions", "back_up", "changes_of_file", "check_flags", "config_dir",
     "connect", "console_host", "default_store", "demo_host", "describe", "doctor", "export", "halt", "import_recording",
-    "list_keys", "migrate", "query", "refuse_owned", "remove_key", "replay", "restore", "set_key", "simulate",
-    "verify", "write_defaults",
+    "list_keys", "migrate", "query", "refuse_owned", "remove_key", "replay", "rerun_cycle", "restore", "set_key",
+    "simulate", "verify", "write_defaults",
 ]  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from engine.agents.context import frames_read
 from engine.agents.cycle import Desk
+from engine.agents.keeping import Keeper
 from engine.agents.manager import hire
 from engine.clock import Clock, ManualClock
 from engine.config import canonical_json, config_hash
@@ -48,6 +49,7 @@ from engine.paths import config_dir
 from engine.risk.approvals import Approvals
 from engine.risk.surroundings import Surroundings
 from engine.store.journal import Journal
+from engine.store.prompts import PromptStore
 from engine.triggers.schedule import SlotClock, WallSchedule, is_timed
 
 SCHEMA = 1
@@ -153,6 +155,7 @@ def assemble(
     router = Router(journal, venue, latch, clock, store_id)
     surroundings = Surroundings(books, market, valuation, policy)
     desk = Desk(journal, market, surroundings, Approvals(), router, clock, config_hash(policy), meter=meter)
+    desk.keeper = Keeper(PromptStore(paths.prompts), always=durable)
     slots = slot_clock(plan.agents, books) if isinstance(clock, ManualClock) else None
     core = Core(desk, gateway, latch, policy, agents, plan.source, slots, venue)
     core.governor = Governor(core, ruled, plan.admin or AdminSecret(config_dir()))

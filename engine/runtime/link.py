@@ -53,10 +53,10 @@ def query(store: Path, name: str, args: dict[str, str]) -> Any:
     """Answer a reading command, from the running engine or from the store, which reading leaves as it was."""
     paths = there(store)
     if name not in LIVE_VIEWS and lock_owner(paths) is None:
-        from engine.runtime.reads import question, reading  # as above
+        from engine.runtime.reads import question, reading, with_files  # as above
 
         with reading(store) as reader:
-            return reader.read(question(name, args))
+            return with_files(paths, name, reader.read(question(name, args)))
     with connect(store) as link:
         reply = link.send(Query(name=name, args=args))
     if not reply.ok:

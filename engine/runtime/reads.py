@@ -43,7 +43,7 @@ class StoreReader:
             return await preview(self._paths, self._core, args)
         if name in LIVE_VIEWS:
             return live_view(self._core, name)
-        return await self._reader.read(question(name, args))
+        return with_files(self._paths, name, await self._reader.read(question(name, args)))
 
     async def close(self) -> None:
         """Close the read connection."""
@@ -73,6 +73,15 @@ def question(name: str, args: dict[str, str]) -> Question[Any]:
         known = ", ".join(("decisions", "positions", "differences", "explain", "policy_requests", *plain_lists))
         raise UsageError(f"No table {name!r}; there are: {known}.")
     return _only(plain_lists[name](limit if not (agent or instrument) else None), agent, instrument, limit)
+
+
+def with_files(paths: StorePaths, name: str, answer: Any) -> Any:
+    """Return a reading command's answer with what the store keeps beside its journal."""
+    if name != "explain" or not (answer.get("asked") or answer.get("situation")):
+        return answer
+    from engine.runtime.explaining import with_kept  # only what a model was asked needs it
+
+    return with_kept(paths, answer)
 
 
 def _limit(text: str) -> int:

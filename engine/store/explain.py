@@ -20,6 +20,7 @@ from engine.domain.events import (
 )
 from engine.errors import UsageError
 from engine.ids import cycle_id as name_cycle
+from engine.store.aftermath import became, behind
 from engine.store.packing import unpack
 from engine.store.queries import RARE
 from engine.store.reader import Question, Row
@@ -44,8 +45,8 @@ _NEAREST = 3
 def explain(cycle_id: str) -> Question[Record]:
     """Ask for all there is on a cycle, a manual trade's too. Raises UsageError, with the nearest ids, when unknown.
 
-    The answer: the cycle's own fields, its items with their checks, its approvals, and its orders, each with its
-    updates and its fills, each fill with its ledger lines.
+    The answer: the cycle's own fields, its questions to models, its items with their checks and what became of each,
+    its approvals, and its orders, each with its updates and its fills, each fill with its ledger lines.
     """
     near: list[str] = []
     found = yield from _cycle(cycle_id, near)
@@ -55,7 +56,13 @@ def explain(cycle_id: str) -> Question[Record]:
         hint = f"; the nearest are {', '.join(near)}" if near else "; there is none yet"
         raise UsageError(f"no cycle {cycle_id} is on record{hint}.")
     blank = {"cycle_id": cycle_id, "agent": cycle_id.rpartition(".")[0], "items": []}
-    return {**(found or blank), "approvals": approvals, "orders": orders}
+    told = {**(found or blank), "approvals": approvals, "orders": orders}
+    if found is None:
+        return told
+    for item in told["items"]:
+        own = [fill["seq"] for each in orders if each["instrument"] == item["instrument"] for fill in each["fills"]]
+        item["became"] = (yield from became(item, told["agent"], min(own))) if own else None
+    return {**told, **(yield from behind(cycle_id, found["seq"]))}
 
 
 def _cycle(cycle_id: str, near: list[str]) -> Question[Record | None]:
@@ -203,5 +210,5 @@ def _fills(order_seq: int) -> Question[list[Record]]:
             (seq * PAIRS_MAX, seq * PAIRS_MAX + PAIRS_MAX - 1),
         )
         entry = [line for number, *rest in lines for line in ledger_rows(number, ts_ms, Filled.KIND, *rest)]
-        found.append({**fill_row(event_of(Filled.KIND, kept), order), "ledger": entry})
+        found.append({**fill_row(event_of(Filled.KIND, kept), order), "seq": seq, "ledger": entry})
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -25,6 +26,8 @@ from engine.paths import StorePaths
 from engine.runtime.compose import Plan, arm, assemble, genesis
 from engine.runtime.replay import ReplayOptions, replay
 from engine.store.journal import Journal
+from engine.store.reader import Question, Reader
+from engine.store.rows import event_of
 
 MINUTE_MS = 60_000
 START_MS = 1_767_225_600_000  # 2026-01-01T00:00Z
@@ -193,8 +196,19 @@ class World:
     def outcomes(self, kind: str) -> list[str]:
         return [line.outcome for line in self.stream.after(0).lines if line.kind == kind]
 
+    def rows_of(self, name: str) -> list[Any]:
+        """Return the journal's events of a kind, by the name of their class."""
+        with closing(Reader(self.paths)) as reader:
+            rows = reader.read(_rows("SELECT kind, payload FROM journal ORDER BY seq"))
+        return [event for kind, kept in rows if type(event := event_of(kind, kept)).__name__ == name]
+
     def close(self) -> None:
         self.parts.close()
+
+
+def _rows(sql: str) -> Question[Any]:
+    rows = yield sql, ()
+    return rows
 
 
 WIDE = KillLimits(

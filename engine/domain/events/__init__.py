@@ -31,6 +31,7 @@ from engine.domain.events.money import (
     Reconciled,
 )
 from engine.domain.events.orders import Filled, OrderIntended, OrderResized, OrderShown, OrdersResolved, OrdersUpdated
+from engine.domain.events.records import SituationKept
 from engine.domain.events.safety import (
     AgentChanged,
     BaselineReset,
@@ -66,7 +67,7 @@ Event = (
     | DifferenceFound | DifferenceClosed | Reconciled | PolicyVersioned | ChangeRequested | ChangeAnswered | AdminTried
     | PolicyFileSeen | KillTierMoved | AgentWaits | FlattenProven | StopTrailed | ShadowEntered | ShadowEnded
     | BudgetHeld | BudgetPosted | BudgetCapped | AiSwitched
-    | ModelAsked | CycleSkipped
+    | ModelAsked | CycleSkipped | SituationKept
 )  # fmt: skip
 
 EVENT_TYPES: dict[int, type] = {cls.KIND: cls for cls in Event.__args__}  # type: ignore[attr-defined]
@@ -139,6 +140,7 @@ __all__ = [
     "ShadowEnd",
     "ShadowEnded",
     "ShadowEntered",
+    "SituationKept",
     "StateChanged",
     "StopTrailed",
     "VenueProof",

@@ -13,13 +13,14 @@ def bundled(name: str) -> Path:
 
     Raises UsageError with the names there are.
     """
-    found = {path.name.partition("_")[0].lower(): path for path in _folder().glob("*.csv.gz")}
+    found = {path.name.partition("_")[0].lower(): path for path in folder().glob("*.csv.gz")}
     path = found.get(name.partition("_")[0].lower())
     if path is None or not path.name.lower().startswith(name.lower()):
         raise UsageError(f'There is no bundled recording "{name}"; there are: {", ".join(sorted(found))}.')
     return path
 
 
-def _folder() -> Path:
+def folder() -> Path:
+    """Return where they are."""
     # a wheel is unpacked when it is installed, so this is always a real directory
     return Path(str(files(__name__)))

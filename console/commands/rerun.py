@@ -1,0 +1,77 @@
+"""`quarterdeck rerun`: a recorded decision judged again, sending nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from console.options import command
+from console.output import cell, print_json, table
+
+PATH = click.Path(path_type=Path, dir_okay=False, exists=True)
+NAMES_SHOWN = ("instrument", "field", "was", "now")
+
+
+@command("rerun", reads=True)
+@click.argument("cycle")
+@click.option("--policy", type=PATH, metavar="FILE", help="Judge it under this policy file too.")
+@click.option("--model", metavar="PROVIDER:MODEL", help="Ask this deterministic model about the same instant too.")
+@click.option(
+    "--recording", "recordings", type=PATH, multiple=True, metavar="FILE", help="Where a replay's prices are."
+)
+def rerun(
+    store: Path | None, as_json: bool, cycle: str, policy: Path | None, model: str | None, recordings: tuple[Path, ...]
+) -> int:
+    """Judge a recorded decision again from the record alone; nothing is sent.
+
+    The exit code is 1 when the intents, decisions or checks are not the recorded ones, bit for bit. Under another
+    policy or model the differences are listed.
+    """
+    from engine import runtime
+
+    answer = runtime.rerun_cycle(store or runtime.default_store(), cycle, policy, model, recordings)
+    if as_json:
+        print_json(answer)
+    else:
+        _print(answer)
+    read = answer["answer"]
+    return 0 if answer["same"] and (read is None or read["same"] is not False) else 1
+
+
+def _print(answer: dict[str, Any]) -> None:
+    word = "The same, bit for bit" if answer["same"] else "NOT the same"
+    click.echo(f"{cell(answer['cycle_id'])}: {word}; made from {answer['made_from']}.")
+    for each in answer["decisions"]:
+        intent = each["intent"]
+        sent = "no order" if intent is None else f"{intent['side']} {intent['qty']} {intent['order_type']}"
+        click.echo(f"  {cell(each['instrument'])}  {cell(each['action'])}  {each['disposition']}  {sent}")
+    if answer["answer"] is not None:
+        told = answer["answer"]
+        words = {True: "reads as the drafts that were judged", False: "reads otherwise", None: "is no longer kept"}
+        click.echo(
+            f"  The model's answer {words[told['same']]}. {cell(told.get('detail', '')) if told.get('detail') else ''}"
+        )
+    _print_rows("What is not the same:", answer["off"])
+    if "differences" in answer:
+        _print_rows("What would have been otherwise:", answer["differences"])
+        if not answer["differences"]:
+            click.echo("Nothing would have been otherwise.")
+
+
+def _print_rows(title: str, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        click.echo(title)
+        shown = [{name: _short(row.get(name)) for name in NAMES_SHOWN} for row in rows]
+        click.echo(table(shown, NAMES_SHOWN))
+
+
+def _short(value: Any) -> Any:
+    """Say a list of checks by how many there are, and an intent by what it trades; JSON has all of it."""
+    if isinstance(value, list):
+        refused = [each[0] for each in value if each[1] == "REFUSE"]
+        return f"{len(value)} checks{f', refused by {refused[0]}' if refused else ''}"
+    if isinstance(value, dict):
+        return f"{value['side']} {value['qty']}"
+    return value
