@@ -94,9 +94,12 @@ class QuarterdeckApp(App[int]):
         open_engine: Callable[[], EngineHost],
         keymap: Mapping[str, str] | None = None,
         mono_ms: Callable[[], float] = machine_ms,
+        *,
+        bell: bool = True,
     ) -> None:
         super().__init__()
         self.model = ConsoleModel(mono_ms)
+        self.model.bell_wanted = bell
         self._open_engine = open_engine
         self._host: EngineHost | None = None
         self._engine: Worker[None] | None = None
@@ -179,6 +182,8 @@ class QuarterdeckApp(App[int]):
     async def _pull(self) -> None:
         await self.model.pull()
         self._show()
+        if self.model.rings():
+            self.bell()
 
     def _show(self) -> None:
         show = getattr(self.screen, "show", None)
@@ -267,6 +272,11 @@ class QuarterdeckApp(App[int]):
             self._say("No flatten has ended yet, so there is no certificate.")
         else:
             self._open(CertificateScreen(self.model, certificate))
+
+    def action_toggle_bell(self) -> None:
+        """Turn the bell of waiting trades off, or on again."""
+        self.model.bell_wanted = not self.model.bell_wanted
+        self._say("The bell rings when a trade begins to wait." if self.model.bell_wanted else "The bell is off.")
 
     def action_help(self) -> None:
         """Open the list of keys."""

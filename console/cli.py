@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import click
 
-from console.options import Settings, StoreOption, config_option, debug_option, feed_options
+from console.options import Settings, StoreOption, bell_option, config_option, debug_option, feed_options
 from console.version import VERSION
 
 FAILED = 1
@@ -93,6 +93,7 @@ def _meant(word: str) -> str:
 @click.option("--store", type=StoreOption, metavar="DIR", help="Store directory; the default store when not given.")
 @config_option
 @feed_options
+@bell_option
 @click.pass_context
 def quarterdeck(ctx: click.Context, **given: Any) -> int | None:
     """A trading console for one trader: agents propose, deterministic code decides.

@@ -49,6 +49,7 @@ class Settings:
     feed: str | None = None
     speed: float = 1.0
     seed: int = 0
+    bell: bool = True
 
 
 def _note_debug(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
@@ -113,6 +114,13 @@ _FEED_OPTIONS = [
     click.option("--speed", type=click.FloatRange(0), default=1.0, help="Of a recording, times real time."),
     click.option("--seed", type=int, default=0, help="Of a simulated market."),
 ]  # fmt: skip
+
+
+def bell_option(function: F) -> F:
+    """Add --no-bell."""
+    return click.option(
+        "--bell/--no-bell", default=True, help="Ring the terminal's bell when a trade begins to wait for you."
+    )(function)
 
 
 def config_option(function: F) -> F:

@@ -23,6 +23,7 @@ NAMED = (
     ("Approve the oldest trade", "approve", "a · opens its card"),
     ("Ticket", "ticket", "t · a trade of your own"),
     ("Flatten certificate", "certificate", "c · the last one"),
+    ("Bell on or off", "toggle_bell", "rings when a trade begins to wait for you"),
     ("Help", "help", "? · every key"),
     ("Quit", "leave", "q · leaving never trades"),
 )

@@ -5,26 +5,35 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 from functools import partial
+from typing import ClassVar
 
 from textual import events
+from textual.binding import Binding, BindingType
 from textual.widget import Widget
 from textual.widgets import Button, Input
 
-from engine.api import ApprovalView, Approve, Command, Reject, RiskCheck, Verdict
+from engine.api import ApprovalView, Approve, Command, Reject
+from screens.checks import CardChecks, checks_rows, checks_words
 from screens.dialog import Dialog, field
+from screens.effect import effect_pairs
 from screens.format import age, countdown, exact, money, price, qty, safe, share, symbol, wrap
 from screens.model import ConsoleModel
 from screens.rows import Row, beside, pair, text_row
 from screens.widgets.guard import GuardedInput, event_clock_s
 from screens.widgets.lines import Lines
 
+Facts = list[tuple[int, Row]]
 WHY_LINES_MAX = 4
-WHY_LINES_FROM = 28
-BOUND = ("code", "agent", "instrument", "side", "order_type", "qty", "limit_price", "stop_price", "target_price")
+CHROME_ROWS = 7  # our two lines, the border, two fields and the status
+PADDING_ROWS = 3
+PADDED_FROM = 34  # where console.tcss begins to leave a margin
+CHECKS_ROWS_MIN = 3
+CHECKS_FROM = 16
+BOUND = (
+    "code", "agent", "instrument", "side", "order_type", "qty", "limit_price", "trigger_price", "stop_price",
+    "target_price", "policy",
+)  # fmt: skip
 PAIR_GAP = "    "
-CHECK_WIDTH_MIN = 48
-CHECK_HEAD = 30
-CHECK_INDENT = "       "
 
 
 class ApproveScreen(Dialog):
@@ -35,9 +44,15 @@ class ApproveScreen(Dialog):
     """
 
     TITLE_TEXT = "A trade waits for you"
-    KEYS = (("tab", "next field"), ("enter", "answer"), ("esc", "decide later"))
+    KEYS = (("tab", "field"), ("↑↓", "checks"), ("enter", "answer"), ("esc", "later"))
     AUTO_FOCUS = "#reject"
     COMMAND = "quarterdeck approve"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "checks('move', -1)", show=False),
+        Binding("down", "checks('move', 1)", show=False),
+        Binding("pageup", "checks('page', -1)", show=False),
+        Binding("pagedown", "checks('page', 1)", show=False),
+    ]
 
     def __init__(self, model: ConsoleModel, approval: ApprovalView) -> None:
         super().__init__(model)
@@ -49,6 +64,7 @@ class ApproveScreen(Dialog):
 
     def body(self) -> Iterator[Widget]:
         yield Lines(id="facts", classes="facts")
+        yield CardChecks(id="card-checks")
         yield field(
             "Answer",
             Button("Reject", id="reject", compact=True),
@@ -66,9 +82,26 @@ class ApproveScreen(Dialog):
                 self.query_one("#code", Input).disabled = True
                 self.say(self._closed_why, "danger")
         aged_ms = self.model.aged((now or self.card).price_age_ms)
-        facts.put(
-            card_rows(self.card, now, aged_ms, max(20, facts.size.width), self.size.height, bool(self._closed_why))
-        )
+        rows = card_rows(self.card, now, aged_ms, max(20, facts.size.width), bool(self._closed_why))
+        facts.put(fitted(rows, facts_room(self.size.height)))
+        self._show_checks(len(facts.rows))
+
+    def _show_checks(self, above: int) -> None:
+        """Show every check; the pane takes what the window has left, and the rest of it scrolls."""
+        pane = self.query_one(CardChecks)
+        rows = checks_rows(self.card.checks, max(20, self.query_one("#facts").size.width))
+        pane.fill(rows, f"Checks · {checks_words(self.card.checks)}")
+        height = self.size.height
+        room = max(0, facts_room(height) + checks_room(height) - above)
+        wanted = min(len(rows) + 1, room) if room > 1 else 0
+        pane.display = wanted > 0
+        if pane.styles.height is None or pane.styles.height.value != wanted:
+            pane.styles.height = wanted
+
+    def action_checks(self, way: str, step: int) -> None:
+        """Scroll the checks, whatever has the focus."""
+        pane = self.query_one(CardChecks)
+        pane.action_move(step) if way == "move" else pane.action_page(step)
 
     def on_key(self, event: events.Key) -> None:
         """A letter on Reject begins the code, where it is seen."""
@@ -160,33 +193,66 @@ def why_closed(card: ApprovalView, now: ApprovalView | None, refusal: str = "") 
     return ""
 
 
-def card_rows(
-    card: ApprovalView, now: ApprovalView | None, aged_ms: float | None, width: int, height: int, closed: bool
-) -> list[Row]:
-    """Everything that an answer needs, as it was when the card was opened; only price and time move."""
+def facts_room(height: int) -> int:
+    """Return the rows a window leaves for the facts, beside our own lines, the border, the answer and some checks."""
+    return height - CHROME_ROWS - (PADDING_ROWS if height >= PADDED_FROM else 0) - checks_room(height)
+
+
+def checks_room(height: int) -> int:
+    """Return the rows that are kept for the checks; a low window has them for the order and its price alone."""
+    return CHECKS_ROWS_MIN if height >= CHECKS_FROM else 0
+
+
+def card_rows(card: ApprovalView, now: ApprovalView | None, aged_ms: float | None, width: int, closed: bool) -> Facts:
+    """Everything that an answer needs, as it was when the card was opened; price, time and portfolio move.
+
+    Each group has a rank; where there is no room for all, the highest ranks go first.
+    """
     half = (width - len(PAIR_GAP)) // 2
-    before_after = f"{qty(card.before_qty)} -> {qty(card.after_qty)}"
-    order = f"{card.side.value} {qty(card.qty)} {safe(symbol(card.instrument), 24)}"
     live = now or card
     drift = (live.price_now - card.price) / card.price if live.price_now is not None and card.price else None
-    closed = closed or now is None
-    left = "closed" if closed else f"expires in {countdown(live.expires_in_ms)}"
-    rows: list[Row] = [
-        ((safe(f"{card.agent} asks to", 30), "dim"), (f" {order} ", "strong"), (card.order_type.value, "accent")),
-        (("position ", "dim"), (before_after, ""), ("   ", ""), (left, "danger" if closed else "warn")),
-        text_row(""),
-        beside([pair("Price on this card", exact(card.price), "", half), _now(live, aged_ms, drift, half)], PAIR_GAP),
-        beside(
-            [_or_none("Limit", card.limit_price, half), pair("Order value", money(card.notional), "", half)], PAIR_GAP
-        ),
-        beside([_or_none("Stop", card.stop_price, half), _or_none("Target", card.target_price, half)], PAIR_GAP),
-        beside([pair("Confidence", _confidence(card), "", half), _checks_word(card, half)], PAIR_GAP),
+    quote = pair(f"Price, {age(live.quote_age_ms)} old", exact(card.price), "", half)
+    value = pair("Order value", money(card.notional), "", half)
+    facts = [
+        (0, _asks(card)),
+        (0, _position(card, live, closed or now is None)),
+        (5, text_row("")),
+        (1, beside([quote, _now(live, aged_ms, drift, half)], PAIR_GAP)),
+        (3, beside([_own_price(card, half), value], PAIR_GAP)),
+        (2, beside([_or_none("Stop", card.stop_price, half), _or_none("Target", card.target_price, half)], PAIR_GAP)),
     ]
-    bitten = [check for check in card.checks if check.verdict is not Verdict.PASS]
-    rows += [row for check in bitten[:3] for row in check_rows(check, width)]
-    lines = WHY_LINES_MAX if height >= WHY_LINES_FROM else 2
-    rows += [text_row(""), *(text_row(line, "dim") for line in wrap(f"“{card.rationale}”", width, lines)), text_row("")]
-    return rows if height >= 20 else [row for row in rows if row != text_row("")]
+    if live.effect is not None:
+        cash, gross, free, at_stop = effect_pairs(live.effect, half)
+        facts += [(2, beside([at_stop, gross], PAIR_GAP)), (3, beside([cash, free], PAIR_GAP))]
+    confidence = pair("Confidence", _confidence(card), "", half)
+    facts.append((4, beside([confidence, pair("Policy", safe(card.policy[:8], 8), "", half)], PAIR_GAP)))
+    why = wrap(f"“{card.rationale}”", width, WHY_LINES_MAX)
+    return [*facts, (5, text_row("")), *((4 if not at else 6, text_row(line, "dim")) for at, line in enumerate(why))]
+
+
+def fitted(facts: Facts, room: int) -> list[Row]:
+    """Leave out what ranks highest until the rest fits into `room` rows; rank 0 always stays."""
+    while len(facts) > room and (most := max(rank for rank, _row in facts)) > 0:
+        last = max(at for at, (rank, _row) in enumerate(facts) if rank == most)
+        facts = [*facts[:last], *facts[last + 1 :]]
+    return [row for _rank, row in facts]
+
+
+def _asks(card: ApprovalView) -> Row:
+    order = f"{card.side.value} {qty(card.qty)} {safe(symbol(card.instrument), 24)}"
+    return ((safe(f"{card.agent} asks to", 30), "dim"), (f" {order} ", "strong"), (card.order_type.value, "accent"))
+
+
+def _position(card: ApprovalView, live: ApprovalView, closed: bool) -> Row:
+    before_after = f"{qty(card.before_qty)} -> {qty(card.after_qty)}"
+    left = "closed" if closed else f"expires in {countdown(live.expires_in_ms)}"
+    return (("position ", "dim"), (before_after, ""), ("   ", ""), (left, "danger" if closed else "warn"))
+
+
+def _own_price(card: ApprovalView, width: int) -> Row:
+    if card.trigger_price is not None:
+        return _or_none("Waits for", card.trigger_price, width)
+    return _or_none("Limit", card.limit_price, width)
 
 
 def _now(live: ApprovalView, aged_ms: float | None, drift: Decimal | None, width: int) -> Row:
@@ -200,25 +266,3 @@ def _or_none(label: str, value: Decimal | None, width: int) -> Row:
 
 def _confidence(card: ApprovalView) -> str:
     return "not given" if card.confidence is None else f"{card.confidence:.2f}"
-
-
-def _checks_word(card: ApprovalView, width: int) -> Row:
-    reduced = sum(check.verdict is not Verdict.PASS for check in card.checks)
-    passed = len(card.checks) - reduced
-    return pair(
-        "Checks", f"{passed} passed" + (f", {reduced} reduced" if reduced else ""), "warn" if reduced else "good", width
-    )
-
-
-def check_rows(check: RiskCheck, width: int, lines_max: int = 3) -> list[Row]:
-    """One guardrail's word: verdict, code, seen, limit; what does not fit beside goes under it, and nothing is cut."""
-    ink = {Verdict.PASS: "good", Verdict.REDUCE: "warn", Verdict.REFUSE: "danger"}[check.verdict]
-    told = f"{check.observed}, limit {check.limit}"
-    beside = wrap(told, width - CHECK_HEAD, 2) if width >= CHECK_WIDTH_MIN else []
-    if len(beside) == 1:
-        return [((f"{check.verdict.value:<7}", ink), (f"{check.code.value:<23}", ""), (beside[0], "dim"))]
-    under = wrap(told, max(10, width - len(CHECK_INDENT)), lines_max)
-    return [
-        ((f"{check.verdict.value:<7}", ink), (safe(check.code.value, width - 7), "")),
-        *(((CHECK_INDENT, ""), (line, "dim")) for line in under),
-    ]

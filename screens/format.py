@@ -169,10 +169,12 @@ def age(age_ms: float | None) -> str:
 def countdown(left_ms: float) -> str:
     """Write the time that is left.
 
-    >>> countdown(252_000), countdown(9_000), countdown(-5)
-    ('4m12s', '9s', '0s')
+    >>> countdown(9_300_000), countdown(252_000), countdown(9_000), countdown(-5)
+    ('2h35m', '4m12s', '9s', '0s')
     """
     seconds = max(0, int(left_ms // 1000))
+    if seconds >= 3600:
+        return f"{seconds // 3600}h{seconds // 60 % 60:02d}m"
     return f"{seconds // 60}m{seconds % 60:02d}s" if seconds >= 60 else f"{seconds}s"
 
 

@@ -28,6 +28,8 @@ PULL_TIMEOUT_S = 2.0
 ANSWER_TIMEOUT_S = 10.0
 STALE_MS = 3_000.0
 NOTE_MS = 8_000.0
+BELL_EVERY_MS = 10_000.0
+"""However many trades begin to wait, the bell rings once in this time."""
 _BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
@@ -62,6 +64,9 @@ class ConsoleModel:
         self._pulling = False
         self._note = ("", "", 0.0)
         self._data = (0, 0.0)
+        self._known: set[str] = set()
+        self._rang_ms = -BELL_EVERY_MS
+        self.bell_wanted = True
 
     # -- the engine's side ---------------------------------------------------------
 
@@ -177,6 +182,18 @@ class ConsoleModel:
         """Return a waiting trade as the engine shows it now; None: it waits no longer."""
         waiting = self.snapshot.approvals if self.snapshot else ()
         return next((each for each in waiting if each.approval_id == approval_id), None)
+
+    def rings(self) -> bool:
+        """Say whether the bell rings now: a trade began to wait since the last call, and it has not rung just before.
+
+        Those that wait already when the console opens ring as well: somebody has yet to see them.
+        """
+        waiting = {each.approval_id for each in self.snapshot.approvals} if self.snapshot else set[str]()
+        fresh, self._known = waiting - self._known, waiting
+        if not (fresh and self.bell_wanted) or self.mono_ms() - self._rang_ms < BELL_EVERY_MS:
+            return False
+        self._rang_ms = self.mono_ms()
+        return True
 
     def note(self, text: str, ink: str = "accent") -> None:
         """Show one sentence on the bottom line for some seconds."""

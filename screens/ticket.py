@@ -20,11 +20,10 @@ from engine.api import (
     SubmitTicket,
     Ticket,
     TicketPreview,
-    Verdict,
     percent,
 )
 from screens.amounts import FieldError, positive, stop_share, target_share
-from screens.approve import check_rows
+from screens.checks import ChecksPane, checks_rows
 from screens.dialog import Dialog, field
 from screens.format import age, exact, money, price, qty, safe, wrap
 from screens.model import ConsoleModel
@@ -32,16 +31,6 @@ from screens.rows import Row, pair, text_row
 from screens.widgets.choice import Choice
 from screens.widgets.guard import event_clock_s
 from screens.widgets.lines import Lines
-from screens.widgets.pane import Pane
-
-
-class ChecksPane(Pane):
-    """The preview: what would be sent, then each check."""
-
-    TITLE = "Preview"
-
-    def row(self, item: Row, width: int) -> Row:
-        return item
 
 
 class TicketScreen(Dialog):
@@ -284,9 +273,7 @@ def preview_rows(ticket: Ticket, preview: TicketPreview, width: int) -> list[Row
         pair("Target" + _echo(ticket.target_frac), _level(preview.target_price), "", width),
         text_row(""),
     ]
-    order = {Verdict.REFUSE: 0, Verdict.REDUCE: 1, Verdict.PASS: 2}
-    checks = sorted(preview.checks, key=lambda each: order[each.verdict])
-    return rows + [row for check in checks for row in check_rows(check, width)]
+    return rows + checks_rows(preview.checks, width)
 
 
 def _rounding(ticket: Ticket, preview: TicketPreview, width: int) -> list[Row]:

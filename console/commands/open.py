@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from console.options import Refusal, Settings, command
+from console.options import Refusal, Settings, bell_option, command
 
 if TYPE_CHECKING:
     from engine.runtime import EngineHost
@@ -30,7 +30,7 @@ def need_terminal(instead: str) -> None:
         raise Refusal(CANNOT_DRAW.format(terminal, instead))
 
 
-def draw(open_engine: Callable[[], EngineHost]) -> int:
+def draw(open_engine: Callable[[], EngineHost], *, bell: bool = True) -> int:
     """Open the console and return the exit code once it has closed. open_engine is called after the first paint.
 
     What the engine failed with, shown in the console until it was left, is raised again for the shell.
@@ -43,7 +43,7 @@ def draw(open_engine: Callable[[], EngineHost]) -> int:
         opened.append(open_engine())
         return opened[-1]
 
-    code = QuarterdeckApp(open_and_keep).run() or 0
+    code = QuarterdeckApp(open_and_keep, bell=bell).run() or 0
     for host in opened:
         if host.failure is not None:
             raise host.failure
@@ -54,7 +54,7 @@ def open_console(settings: Settings) -> int:
     """Open the console on the trader's own store, with the agents of the configuration."""
     need_terminal(BY_HAND)
     refuse_owned(settings)
-    return draw(lambda: own_engine(settings, flags=None))
+    return draw(lambda: own_engine(settings, flags=None), bell=settings.bell)
 
 
 def refuse_owned(settings: Settings) -> None:
@@ -81,10 +81,11 @@ def own_engine(settings: Settings, *, flags: Mapping[str, Any] | None) -> Engine
 @command("demo", store=False)
 @click.option("--recording", type=click.Choice(["aapl", "eurusd"]), default="aapl", show_default=True)
 @click.option("--speed", type=click.FloatRange(0, min_open=True), metavar="N", help="Times real time.")
-def demo(recording: str, speed: float | None) -> int:
+@bell_option
+def demo(recording: str, speed: float | None, bell: bool) -> int:
     """Open the console on a throwaway paper store with a bundled recording: no keys, no network."""
     need_terminal(REPLAYED)
-    return draw(lambda: _demo_engine(recording, speed))
+    return draw(lambda: _demo_engine(recording, speed), bell=bell)
 
 
 def _demo_engine(recording: str, speed: float | None) -> EngineHost:

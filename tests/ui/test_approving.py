@@ -11,9 +11,10 @@ import pytest
 from textual import events
 from textual.widgets import Input
 
-from engine.api import Approve, Reject, Reply
+from engine.api import Approve, CheckCode, Reject, Reply, RiskCheck, Verdict
 from screens.approve import ApproveScreen
 from screens.flatten import FlattenScreen
+from screens.model import ConsoleModel
 from screens.overview import OverviewScreen
 from screens.widgets.guard import TypingGuard, event_clock_s
 from tests.ui.fakes import FakeClient, approval, console, keys, screen_text, snapshot, started, until
@@ -60,6 +61,80 @@ async def test_the_oldest_is_opened_and_reject_has_the_focus() -> None:
             "QDXF",
         ):
             assert told in text
+
+
+MANY = tuple(RiskCheck(code, Verdict.PASS, "seen", "limit") for code in list(CheckCode)[:25])
+
+
+async def test_the_card_shows_policy_quote_and_the_portfolio_after_the_trade() -> None:
+    app, _host = console(FakeClient())
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, at_code=False)
+        text = " ".join(screen_text(app).split())
+    for told in (
+        "Price, 48s old", "Policy 3f2a1b9c", "Lost at the stop 133.20 (0.13%)", "Gross exposure 12.8% -> 19.5%",
+        "87,000 -> 80,333", "Free cash after 80,333.14", "1 passed, 1 reduced",
+    ):  # fmt: skip
+        assert told in text
+
+
+async def test_every_check_can_be_reached_without_leaving_the_answer() -> None:
+    bitten = RiskCheck(CheckCode.BUYING_POWER, Verdict.REDUCE, "2.1", "2")
+    client = FakeClient(snapshot(approvals=(approval(checks=(*MANY, bitten)),)))
+    app, _host = console(client)
+    async with app.run_test(size=SIZE) as pilot:
+        screen = await opened(pilot)
+        assert screen_text(app).index("BUYING_POWER") < screen_text(app).index(MANY[0].code.value)
+        seen = set[str]()
+        for _ in range(12):
+            seen |= {check.code.value for check in MANY if check.code.value in screen_text(app)}
+            await pilot.press("pagedown")
+            await pilot.pause()
+        assert seen == {check.code.value for check in MANY}
+        assert screen.focused is not None
+        assert screen.focused.id == "code"
+    assert client.sent == []
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60), (60, 14), (42, 11)])
+async def test_what_is_answered_and_where_is_on_the_card_in_every_window(size: tuple[int, int]) -> None:
+    app, _host = console(FakeClient(snapshot(approvals=(approval(checks=MANY),))))
+    async with app.run_test(size=size) as pilot:
+        await opened(pilot, at_code=False)
+        text = screen_text(app)
+    for told in ("BUY 2 ETH/USDT", "0 -> 2", "4m12s", "Reject", "QDXF"):
+        assert told in text
+
+
+async def test_the_bell_rings_once_for_trades_that_begin_to_wait_together() -> None:
+    client, rung = FakeClient(snapshot(approvals=())), list[bool]()
+    model = ConsoleModel(lambda: at_ms)
+    at_ms = 100_000.0
+    model.attach(client)
+    for waiting, later_ms in (((), 0), (("a", "b"), 250), (("a", "b", "c"), 250), (("c", "d"), 20_000), (("c",), 250)):
+        at_ms += later_ms
+        client.now = snapshot(approvals=tuple(approval(approval_id=each) for each in waiting))
+        await model.pull()
+        rung.append(model.rings())
+    assert rung == [False, True, False, True, False]
+
+
+async def test_the_bell_can_be_turned_off_and_no_card_opens_by_it() -> None:
+    client = FakeClient(snapshot(approvals=()))
+    app, _host = console(client)
+    rung: list[int] = []
+    app.bell = lambda: rung.append(1)  # type: ignore[method-assign]
+    async with app.run_test(size=SIZE) as pilot:
+        await started(pilot)
+        client.now = snapshot()
+        await app._pull()
+        assert (rung, len(app.screen_stack)) == ([1], 1)
+        app.action_toggle_bell()
+        client.now = snapshot(approvals=(approval(approval_id="another"),))
+        app.model._rang_ms = -1e9
+        await app._pull()
+        assert rung == [1]
+        assert "The bell is off." in screen_text(app)
 
 
 async def test_the_typed_code_approves_this_trade() -> None:
@@ -128,6 +203,7 @@ async def test_keys_in_flight_when_the_card_opens_answer_nothing(focus: str) -> 
         screen = await opened(pilot)
         screen.query_one(f"#{focus}").focus()
         await pilot.pause()
+        screen.guard.open(event_clock_s())
         await keys(pilot, "y", "enter", after_s=0.0)
         assert client.sent == []
 
@@ -186,6 +262,7 @@ async def test_letters_in_flight_as_the_card_opens_begin_no_code() -> None:
     app, _host = console(client)
     async with app.run_test(size=SIZE) as pilot:
         screen = await opened(pilot, at_code=False)
+        screen.guard.open(event_clock_s())  # it has just opened, however slow the machine is
         await keys(pilot, "q", after_s=0.0)
         assert screen.query_one("#code", Input).value == ""
         assert "do not count" in screen_text(app)
@@ -247,11 +324,13 @@ async def test_an_answer_that_came_too_late_leaves_the_engines_own_reason_on_the
     app, _host = console(client)
     async with app.run_test(size=SIZE) as pilot:
         await opened(pilot)
-        await keys(pilot, *"QDX")
+        client.gate = asyncio.Event()
+        await keys(pilot, *"QDXF", "enter")
+        await until(pilot, lambda: bool(client.sent))
         client.now = replace(client.now, approvals=())  # answering took it out of the queue
-        await keys(pilot, "F", "enter", after_s=20)
         await app._pull()
-        await pilot.pause()
+        client.gate.set()
+        await until(pilot, lambda: refusal in " ".join(screen_text(app).replace("│", " ").split()))
         text = " ".join(screen_text(app).replace("│", " ").split())
         assert refusal in text
         assert "answered elsewhere" not in text

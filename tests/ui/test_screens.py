@@ -26,8 +26,9 @@ from engine.api import (
     TradingState,
     Verdict,
 )
+from screens.checks import ChecksPane
 from screens.rows import plain_text
-from screens.ticket import ChecksPane, TicketScreen
+from screens.ticket import TicketScreen
 from screens.widgets.lines import Lines
 from screens.widgets.stream import StreamPane
 from tests.ui.fakes import (
