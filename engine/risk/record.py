@@ -87,18 +87,26 @@ def _form(hint: Any) -> tuple[Write, Read]:
 
 def _other(hint: Any) -> tuple[Write, Read]:
     kind, parts = get_origin(hint) or hint, get_args(hint)
-    if isinstance(kind, type) and issubclass(kind, Mapping) and parts and parts[0] is str:
-        return _mapping(*_form(parts[1]))
+    if isinstance(kind, type) and issubclass(kind, Mapping) and parts:
+        return _mapping(_form(parts[0]), _form(parts[1]))
+    if kind is tuple and parts:
+        return _row([_form(part) for part in parts])
     if isinstance(kind, type) and issubclass(kind, Sequence) and parts:
         return _sequence(*_form(parts[0]))
     raise TypeError(f"a situation has no form for {hint}")
 
 
-def _mapping(write_one: Write, read_one: Read) -> tuple[Write, Read]:
-    def write(value: Any) -> str:
-        return "{" + ",".join([f"{encode_basestring(name)}:{write_one(each)}" for name, each in value.items()]) + "}"
+def _mapping(key: tuple[Write, Read], value: tuple[Write, Read]) -> tuple[Write, Read]:
+    """Mappings are arrays of pairs, for a key may be a number."""
+    write, read = _row([key, value])
+    return lambda given: f"[{','.join([write(pair) for pair in given.items()])}]", lambda raw: dict(map(read, raw))
 
-    return write, lambda raw: {name: read_one(each) for name, each in raw.items()}
+
+def _row(forms: list[tuple[Write, Read]]) -> tuple[Write, Read]:
+    def write(value: Any) -> str:
+        return f"[{','.join([put(each) for (put, _get), each in zip(forms, value, strict=True)])}]"
+
+    return write, lambda raw: tuple([get(each) for (_put, get), each in zip(forms, raw, strict=True)])
 
 
 def _sequence(write_one: Write, read_one: Read) -> tuple[Write, Read]:
