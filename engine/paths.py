@@ -44,6 +44,11 @@ class StorePaths:
         return self.root / "prompts"
 
     @property
+    def emergency(self) -> Path:
+        """Closing orders sent while the database could not be written; the next start takes them in."""
+        return self.root / "emergency"
+
+    @property
     def backups(self) -> Path:
         """Proven copies, one directory each."""
         return self.root / "backups"

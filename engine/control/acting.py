@@ -42,10 +42,12 @@ async def _stop(core: Core, trip: Trip, evidence: str) -> KillTier:
     newly = await core.halt(KILL_SWITCH, reason, evidence)
     if trip.tier is not KillTier.FLATTEN:
         return trip.tier
-    if core.flatten is not None or not (newly or _holds_something(core)):
+    if core.flattening.is_under_way or not (newly or _holds_something(core)):
         return KillTier.HALT
     if not newly:
-        core.journal.record(core.desk.clock.now_ms(), Incident(code="KILL_SWITCH", text=f"{reason}; {evidence}"[:300]))
+        with suppress(StoreError):  # a flatten that is due waits for no disk (R19)
+            said = Incident(code="KILL_SWITCH", text=f"{reason}; {evidence}"[:300])
+            core.journal.record(core.desk.clock.now_ms(), said)
     await core.start_flatten(KILL_SWITCH, reason)
     return KillTier.FLATTEN
 

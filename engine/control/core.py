@@ -15,6 +15,7 @@ from engine.agents.manager import RunningAgent
 from engine.control.acting import act
 from engine.control.approving import use
 from engine.control.cycles import Cycles
+from engine.control.flattening import Flattening
 from engine.control.governing import Governor
 from engine.control.guarding import Guard
 from engine.control.previewed import Seen
@@ -24,14 +25,12 @@ from engine.domain.agent import AgentStatus
 from engine.domain.events import (
     AgentChanged,
     ApprovalClosed,
-    FlattenEnded,
     Incident,
     StateChanged,
 )
 from engine.domain.market import FeedEvent, FeedStatus, Instant, OrderBook, Quote, Source
 from engine.domain.policy import Policy, TradingState
 from engine.errors import StoreError
-from engine.execution.flatten import Flatten
 from engine.execution.heard import HeardGateway
 from engine.execution.latch import SendLatch
 from engine.execution.paper import PaperGateway
@@ -63,7 +62,7 @@ class Core:
         self.guard = Guard(desk, policy, self.agents)
         self.governor: Governor | None = None
         self.cycles = Cycles(desk, self._after_cycle, self._cycle_failed)
-        self.flatten: Flatten | None = None
+        self.flattening = Flattening(desk, self.venue, latch, policy)
         self.feed_status: FeedStatus | None = None
         self.data_ms: int | None = None
         self.unwritten = ""
@@ -74,7 +73,8 @@ class Core:
 
     def adopt(self, policy: Policy, policy_hash: str) -> None:
         """Let everything that looks at the policy look at another one, from here on."""
-        self.policy = self.desk.surroundings.policy = self.guard.policy = policy
+        self.policy = self.desk.surroundings.policy = policy
+        self.guard.policy = self.flattening.policy = policy
         self.desk.policy_hash = policy_hash
         self.watch.adopt(policy)
 
@@ -133,7 +133,8 @@ class Core:
         """Do what is due by the clock alone: expiries, interval slots, the halt file, a flatten under way."""
         if self.journal.broken is not None:
             self._halt_unwritten(self.journal.broken)
-            self.journal.try_again()
+            if self.journal.try_again():
+                await self.flattening.mended(self.desk.clock.now_ms())
         if self.books.state is not TradingState.HALTED:
             if self.latch.file_exists:
                 await self.halt("HALT file", "a HALT file was put into the store")
@@ -200,21 +201,12 @@ class Core:
         """Halt, then close everything; False when a flatten is under way already."""
         began_mono_ms = self.desk.clock.mono_ms()
         await self.halt(actor, reason)
-        if self.flatten is not None:
+        if not await self.flattening.start(actor, began_mono_ms):
             return False
-        self.flatten = self._new_flatten(actor, began_mono_ms)
-        await self.flatten.begin()
-        await self._step_flatten()
+        await self.flattening.step()
         if self._ended:
             await self.end_of_data()
         return True
-
-    def _new_flatten(self, actor: str, began_mono_ms: float | None = None) -> Flatten:
-        desk, limits = self.desk, self.policy.flatten
-        valuation = desk.surroundings.valuation
-        return Flatten(
-            desk.journal, desk.router, self.venue, valuation, desk.clock, actor, limits, began_mono_ms=began_mono_ms
-        )  # fmt: skip
 
     async def take_up(self, now_ms: int) -> None:
         """Take up what a former run left: approvals it asked for expire, a flatten under way goes on."""
@@ -222,9 +214,7 @@ class Core:
             closed = ApprovalClosed(approval_id=approval_id, answer="expired", actor="restart")
             self.journal.record(now_ms, closed)
         await self.resolver.take_up()
-        if self.books.flatten_id:
-            self.flatten = self._new_flatten("restart")
-            await self.flatten.take_up(self.books.flatten_id)
+        await self.flattening.take_up("restart")
         await self.guard.at_start()
         self.watch.take_up()
 
@@ -238,9 +228,7 @@ class Core:
     async def end_of_data(self) -> None:
         """Settle what needs a further price that will not come: a flatten under way names its residual."""
         self._ended = True
-        if self.flatten is not None:
-            await self.flatten.give_up("the recording ended before the next tradable price")
-            self.flatten = None
+        await self.flattening.give_up("the recording ended before the next tradable price")
 
     async def _on_quote(self, quote: Quote) -> None:
         mark = self.desk.market.on_quote(quote)
@@ -252,7 +240,7 @@ class Core:
         self.gateway.on_quote(quote)
         await self._book_fills()
         await self.watch.look(self.desk.clock.now_ms(), confirmed=False, instrument=quote.instrument)
-        await self._step_flatten()
+        await self.flattening.step()
         if self.guard.trailing.is_asked and self.journal.broken is None:
             await self.guard.trailing.on_quote(quote.instrument, mark.price)
 
@@ -272,18 +260,19 @@ class Core:
         await self.halt("ledger", breach[:300])
 
     async def _heartbeat_work(self, now_ms: int) -> None:
+        if self.journal.broken is not None:
+            await self.flattening.step()
+            return
         if self.desk.approvals.waiting:
             self._expire(now_ms)
         if self.governor is not None and self.governor.waits:
             self.governor.on_clock()
         if self.resolver.has_work:
             await self.resolver.step()
-        if self.flatten is not None:
-            await self._step_flatten()
+        await self.flattening.step()
         if self.desk.router.breach:
             await self._halt_on_breach()
-        if self.journal.broken is None:
-            await self.guard.beat()
+        await self.guard.beat()
         if self.slots is not None and self.books.state is not TradingState.HALTED:
             for name in self.slots.due(now_ms):
                 await self.run_slot(name, now_ms)
@@ -329,14 +318,6 @@ class Core:
             why = f"{agent.failures} cycles in a row failed"
             paused = AgentChanged(agent=agent.name, status=AgentStatus.PAUSED, actor="engine", reason=why)
             self.journal.record(self.desk.clock.now_ms(), paused)
-
-    async def _step_flatten(self) -> FlattenEnded | None:
-        if self.flatten is None:
-            return None
-        ended = await self.flatten.step()
-        if ended is not None:
-            self.flatten = None
-        return ended
 
     def _expire(self, now_ms: int) -> None:
         for waiting in self.desk.approvals.expired(now_ms):

@@ -107,7 +107,7 @@ class Handlers:
             raise RefusedError("Not resumed: write a reason, it goes into the journal.")
         if core.latch.file_exists:
             raise RefusedError("Not resumed: a HALT file is in the store; remove it first.")
-        if core.flatten is not None:
+        if core.flattening.is_under_way:
             raise RefusedError("Not resumed: a flatten is under way; wait for its certificate.")
         if core.shown_state is TradingState.ACTIVE:
             return Reply(ok=True, text="ACTIVE already.", data={"trading_state": TradingState.ACTIVE.value})
@@ -134,8 +134,11 @@ class Handlers:
     async def _flatten(self, command: Flatten) -> Reply:
         core = self._core
         started = await core.start_flatten(command.actor, f"flatten asked for by {command.actor}")
-        certificate = core.books.last_certificate
-        if core.flatten is None and started and certificate is not None:
+        certificate, blind = core.books.last_certificate, core.flattening.blind
+        if blind is not None:
+            text = f"HALTED in memory; the journal cannot be written, so the emergency file is used: {blind.told}."
+            return Reply(ok=True, text=text)
+        if not core.flattening.is_under_way and started and certificate is not None:
             word = "Flat" if certificate.flat else "NOT flat"
             return Reply(ok=certificate.flat, text=f"{word} by certificate {certificate.flatten_id}.")
         text = "Flatten started: HALTED, orders canceled, closing orders sent; the certificate follows."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from engine.agents.context import frames_read
@@ -35,7 +36,7 @@ from engine.domain.market import Source, SourceKind
 from engine.domain.policy import Policy, TradingState
 from engine.domain.prices import NO_PRICES, PriceList
 from engine.domain.valuation import Valuation
-from engine.errors import UsageError
+from engine.errors import StoreError, UsageError
 from engine.execution.heard import HeardGateway
 from engine.execution.latch import SendLatch
 from engine.execution.paper import PaperGateway
@@ -48,6 +49,7 @@ from engine.market.state import MarketState
 from engine.paths import config_dir
 from engine.risk.approvals import Approvals
 from engine.risk.surroundings import Surroundings
+from engine.store.emergency import EmergencyFile
 from engine.store.journal import Journal
 from engine.store.prompts import PromptStore
 from engine.triggers.schedule import SlotClock, WallSchedule, is_timed
@@ -91,6 +93,8 @@ class Parts:
     def close(self) -> None:
         """Flush and close the store, then the venue's."""
         self.journal.close()
+        if self.core.flattening.file is not None:
+            self.core.flattening.file.close()
         if self.paper_store is not None:
             self.paper_store.close()
 
@@ -159,6 +163,9 @@ def assemble(
     slots = slot_clock(plan.agents, books) if isinstance(clock, ManualClock) else None
     core = Core(desk, gateway, latch, policy, agents, plan.source, slots, venue)
     core.governor = Governor(core, ruled, plan.admin or AdminSecret(config_dir()))
+    if durable:
+        with suppress(StoreError):  # a disk that is full at the start says so in other ways, and must not stop a halt
+            core.flattening.file = EmergencyFile(paths.emergency)
     return Parts(core, journal, gateway, stream, paper_store, ruled)
 
 
@@ -194,6 +201,7 @@ async def arm(parts: Parts, plan: Plan, now_ms: int) -> None:
         for asset, qty in books.balances.items():
             if qty > 0:
                 parts.gateway.deposit(asset, qty)
+    core.flattening.take_in(now_ms)
     journal.record(now_ms, *_news(plan, journal, parts.ruled))
     if core.desk.meter is not None:
         core.desk.meter.post_left_open(now_ms)

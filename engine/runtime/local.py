@@ -52,7 +52,7 @@ class LocalLink:
         reader = StoreReader(self.parts.journal.paths, self.parts.core)
         try:
             reply = await Handlers(self.parts.core, reader.read).handle(command)
-            if isinstance(command, Flatten) and self.parts.core.flatten is not None:
+            if isinstance(command, Flatten) and self.parts.core.flattening.is_under_way:
                 reply = replace(reply, ok=False, text=_not_done(self.parts.core))
             return replace(reply, text=f"{reply.text} {self.note}") if self.note else reply
         finally:

@@ -192,7 +192,7 @@ async def test_trip_after_a_manual_halt_still_flattens_and_only_once(make_world:
     world = await holding(make_world, bare_agent)
     await world.handlers.handle(api.Halt())
     await world.bar("44000")
-    assert (world.books.state_actor, world.core.flatten is not None) == ("trader", True)
+    assert (world.books.state_actor, world.core.flattening.is_under_way) == ("trader", True)
     assert "KILL_SWITCH" in world.incidents()
     await world.bar("44000")
     certificate = world.books.last_certificate

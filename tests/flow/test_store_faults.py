@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -35,32 +35,13 @@ from engine.store.journal import Journal
 from engine.store.places import place_of, refuse_for_money
 from engine.store.verify import verify
 from engine.store.watched import watched
+from tests.flow.disk_kit import fill_up, on_disk
 
 BTC = "paper:BTC/USDT"
 BUY: dict[str, object] = {"direction": Direction.BUY}
 FREE = PaperSettings(half_spread_frac=Decimal(0), slippage_frac=Decimal(0), volume_share_frac=Decimal(1))
 Make = Callable[..., Awaitable[Any]]
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own with 3 MB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(place)]
-    if os.getuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("mounting a small file system needs root")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
-
-
-def on_disk(place: Path, elsewhere: Path) -> Path:
-    """Return a store on a small disk whose venue lives elsewhere, as a real venue does."""
-    root = place / "store"
-    root.mkdir(mode=0o700)
-    (root / "paper.db").symlink_to(elsewhere / "venue.db")
-    return root
 
 
 def remount(place: Path, how: str) -> None:
@@ -70,16 +51,6 @@ def remount(place: Path, how: str) -> None:
 def stand_still(seconds: float) -> None:
     """Hold the loop up, as a synchronous call or a suspended machine does."""
     time.sleep(seconds)
-
-
-def fill_up(place: Path) -> Path:
-    filler = place / "filler"
-    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as out:
-        for size in (65_536, 4_096, 512, 1):
-            with contextlib.suppress(OSError):
-                while out.write(b"x" * size) == size:
-                    pass
-    return filler
 
 
 async def ticket(world: Any, **changes: Any) -> api.Reply:
