@@ -75,15 +75,25 @@ def exists(paths: StorePaths) -> bool:
 
 
 def is_begun(paths: StorePaths) -> bool:
-    """Tell whether a store was created here to its first row; a file that cannot be read may have been one."""
+    """Tell whether a store was created here to its first row; a file that cannot be read may have been one.
+
+    Only the creation of the tables keeps a rollback journal; one that was left cannot be read past without writing.
+    """
     if not exists(paths):
         return False
     try:
         uri = reader_uri(paths.store_db)
         with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_MS / 1000)) as connection:
             return connection.execute("SELECT 1 FROM journal LIMIT 1").fetchone() is not None
+    except sqlite3.OperationalError:
+        return not beside(paths.store_db, "journal").exists()
     except sqlite3.Error:
         return True
+
+
+def beside(path: Path, ending: str) -> Path:
+    """Return the file that SQLite keeps beside a database: its wal, shm or journal."""
+    return path.with_name(f"{path.name}-{ending}")
 
 
 def connect_writer(
@@ -104,7 +114,7 @@ def connect_writer(
 
 def create_tables(path: Path) -> None:
     """Make the file, 0600, with the schema's tables, in place of one that a cut-off creation left; all or none."""
-    for left in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+    for left in (path, *(beside(path, ending) for ending in ("wal", "shm", "journal"))):
         left.unlink(missing_ok=True)
     os.close(open_private(path))
     connection = sqlite3.connect(path, isolation_level=None)

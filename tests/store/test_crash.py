@@ -11,15 +11,17 @@ from pathlib import Path
 import pytest
 
 from engine.paths import StorePaths
+from engine.store.database import is_begun
 from engine.store.journal import Journal
 from engine.store.verify import verify
-from tests.store.samples import HELD, START_MS
+from tests.store.samples import GENESIS, HELD, START_MS
 
 ROOT = Path(__file__).parents[2]
 WRITE = """
 import sys
 from pathlib import Path
 from engine.paths import StorePaths
+from engine.store.database import is_begun
 from engine.store.journal import Journal
 from tests.store.samples import GENESIS, OPENING, START_MS, round_trips
 paths = StorePaths(Path(sys.argv[1]))
@@ -84,4 +86,28 @@ def test_a_second_kill_during_the_next_run_is_survived_too(tmp_path: Path) -> No
     journal = Journal.open(paths)
     assert (journal.seq, journal.epoch) == (rows, 3)
     journal.close()
+    assert verify(paths).first_breach is None
+
+
+CUT_OFF = """
+import os, sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("PRAGMA cache_size = 1")
+db.execute("BEGIN IMMEDIATE")
+db.execute("CREATE TABLE journal (seq INTEGER PRIMARY KEY, payload BLOB)")
+db.executemany("INSERT INTO journal (payload) VALUES (zeroblob(4000))", [()] * 50)
+os._exit(9)
+"""
+
+
+def test_a_store_whose_tables_were_cut_off_in_their_commit_was_never_begun(tmp_path: Path) -> None:
+    paths = StorePaths(tmp_path / "s")
+    paths.root.mkdir(mode=0o700)
+    subprocess.run([sys.executable, "-c", CUT_OFF, paths.store_db], check=False)
+    left = sqlite3.connect(f"file:{paths.store_db}?mode=ro", uri=True)
+    with closing(left), pytest.raises(sqlite3.OperationalError, match="readonly"):
+        left.execute("SELECT 1 FROM journal").fetchone()
+    assert not is_begun(paths)
+    Journal.create(paths, START_MS, GENESIS).close()
+    assert is_begun(paths)
     assert verify(paths).first_breach is None
