@@ -23,7 +23,7 @@ from engine.risk.approvals import Approvals, Waiting, digest_of
 from engine.risk.gate import Ruling, judge
 from engine.risk.record import listening
 from engine.risk.situation import Situation
-from engine.risk.surroundings import Surroundings
+from engine.risk.surroundings import Seen, Surroundings
 from engine.store.journal import Journal
 
 PhaseListener = Callable[[str, str], None]
@@ -138,11 +138,11 @@ async def _act(
     cycle = cycle_id(agent.name, began_ms)
     _enter(desk, agent, "RISK_CHECK")
     answer = _fitting(agent, request, answer)
-    features = {view.instrument: view.features for view in request.views}
+    views = {view.instrument: view for view in request.views}
     judged: list[Judged] = []
     for draft in answer.drafts:
         beside = [one.prepared.intent for one in judged if one.prepared is not None]
-        judged.append(_judge(desk, agent, cycle, draft, features.get(draft.instrument, {}), beside))
+        judged.append(_judge(desk, agent, cycle, draft, began_ms, views[draft.instrument], beside))
     done = CycleDone(
         cycle_id=cycle,
         agent=agent.name,
@@ -166,15 +166,17 @@ async def _act(
 
 
 def _judge(
-    desk: Desk, agent: RunningAgent, cycle: str, draft: DecisionDraft, features: Mapping[str, float],
+    desk: Desk, agent: RunningAgent, cycle: str, draft: DecisionDraft, seen_ms: int, view: InstrumentView,
     beside: Sequence[Intent],
 ) -> Judged:  # fmt: skip
     """Take one draft through the gate, and to the queue or the router's desk as the agent's autonomy says.
 
-    beside: what this cycle has already decided to send; the limits count it.
+    seen_ms, view: when the model was asked, and what it was shown. beside: what this cycle has already decided to
+    send; the limits count it.
     """
     decision_id = f"{cycle}:{draft.instrument}"
-    situation = desk.surroundings.gather(agent.config, draft, decision_id, desk.clock.now_ms(), beside)
+    now_ms, seen = desk.clock.now_ms(), Seen(view.price, seen_ms)
+    situation = desk.surroundings.gather(agent.config, draft, decision_id, now_ms, beside, seen=seen)
     if desk.keeper is not None and desk.keeper.wants(agent):
         situation = listening(situation)
     if draft.direction is Direction.HOLD:
@@ -189,7 +191,7 @@ def _judge(
         )  # fmt: skip
     ruling = judge(situation, cycle, decision_id)
     disposition, prepared, asked = _dispose(desk, agent, draft, ruling)
-    return Judged(item_of(ruling, disposition, _feature_text(features)), situation, prepared, asked)
+    return Judged(item_of(ruling, disposition, _feature_text(view.features)), situation, prepared, asked)
 
 
 def _kept(desk: Desk, agent: RunningAgent, cycle: str, judged: Sequence[Judged]) -> list[Event]:

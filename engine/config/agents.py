@@ -26,7 +26,16 @@ from engine.config.fields import (
 )
 from engine.config.instruments import Instruments
 from engine.config.toml import read_toml
-from engine.domain.agent import EXTERNAL, TRADER, AgentConfig, AgentLimits, PromptConfig, Protection, Schedule
+from engine.domain.agent import (
+    EXTERNAL,
+    TRADER,
+    AgentConfig,
+    AgentLimits,
+    PromptConfig,
+    Protection,
+    Schedule,
+    SizingMethod,
+)
 from engine.domain.intent import Autonomy, Mode
 from engine.domain.policy import OnMissing
 from engine.errors import UsageError
@@ -221,16 +230,46 @@ def limit_keys(listed: Parser) -> dict[str, Key]:
         "position_notional_max": Key("position_notional_max", NOTIONAL),
         "portfolio_share": Key("portfolio_share_frac", share(zero=True)),
         "cooldown_after_loss": Key("cooldown_after_loss_ms", duration(most_ms=7 * 86_400_000)),
+        "cooldown_after_refusal": Key("cooldown_after_refusal_ms", duration(most_ms=7 * 86_400_000)),
         "allowed": Key("allowed", listed),
         "blocked": Key("blocked", listed),
         "qty_fixed": Key("qty_fixed", QTY),
         "qty_max": Key("qty_max", QTY),
+        "sizing": Key("sizing", choice_of(SizingMethod)),
+        "volatility_target": Key("volatility_target_frac", share(zero=True)),
+        "notional_fixed": Key("notional_fixed", NOTIONAL),
+        "kelly_share": Key("kelly_share_frac", share(zero=True)),
     }
 
 
 def _limits(listed: Parser) -> Parser:
     keys = limit_keys(listed)
-    return lambda where, value: AgentLimits(**read_table(value, _inside(where, "limits"), keys))
+
+    def parse(where: str, value: Any) -> AgentLimits:
+        inside = _inside(where, "limits")
+        limits = AgentLimits(**read_table(value, inside, keys))
+        _refuse_unused(inside, value, limits)
+        return limits
+
+    return parse
+
+
+def _refuse_unused(inside: str, written: Mapping[str, Any], limits: AgentLimits) -> None:
+    """Refuse a key of one way of sizing beside another, and a way without what it needs."""
+    if "qty_fixed" in written and "sizing" in written:
+        raise UsageError(f"{inside} has qty_fixed and sizing; keep the one that is to make the size.")
+    for key, method in _OF_METHOD.items():
+        if key in written and limits.sizing is not method:
+            raise UsageError(f'{inside} {key} only has a meaning beside sizing = "{method}"; take it out.')
+    if limits.sizing is SizingMethod.NOTIONAL and not limits.notional_fixed:
+        raise UsageError(f'{inside} sizing = "notional" needs notional_fixed, the worth of a position; add it.')
+
+
+_OF_METHOD = {
+    "volatility_target": SizingMethod.VOLATILITY,
+    "notional_fixed": SizingMethod.NOTIONAL,
+    "kelly_share": SizingMethod.KELLY,
+}
 
 
 _FAILURE = {

@@ -12,6 +12,7 @@ from hashlib import sha256
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from engine.domain.money import plain
+from engine.domain.policy import Off
 from engine.errors import StoreError
 
 T = TypeVar("T")
@@ -55,8 +56,9 @@ def from_canonical(kind: type[T], text: str) -> T:
 
 
 def _value(hint: Any, data: Any) -> Any:
-    if isinstance(hint, types.UnionType):
-        return None if data is None else _value(get_args(hint)[0], data)
+    if isinstance(hint, types.UnionType):  # a value, or the word that switches it off, or nothing
+        is_word = Off in get_args(hint) and data == Off.OFF
+        return Off.OFF if is_word else None if data is None else _value(get_args(hint)[0], data)
     if is_dataclass(hint) and isinstance(hint, type):
         hints = get_type_hints(hint)
         return hint(**{name: _value(hints[name], inner) for name, inner in data.items()})

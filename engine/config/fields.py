@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Any
 
 from engine.domain.money import ZERO, AmountError, amount, frac, percent, plain
+from engine.domain.policy import Off
 from engine.errors import UsageError
 
 Parser = Callable[[str, Any], Any]
@@ -112,6 +113,11 @@ def choice_of(kind: type[StrEnum]) -> Parser:
     return lambda where, value: kind(words(where, value))
 
 
+def or_word_off(parse: Parser) -> Parser:
+    """Read a limit, or the word "off", which alone switches it off (R20)."""
+    return lambda where, value: Off.OFF if value == Off.OFF.value else parse(where, value)
+
+
 def words(item: Parser, *, least: int = 0) -> Parser:
     """Read a list whose items are read by another parser; a repeated item is refused."""
 
@@ -158,6 +164,16 @@ def money(*, most: str = "1e15", above_zero: bool = False) -> Parser:
         if not read <= top:
             raise UsageError(f"{where} {shown(value)} is above {plain(top)}; write less.")
         return read
+
+    return parse
+
+
+def multiple(*, most: str, zero: bool = False) -> Parser:
+    """Read a plain number of times, such as 1.5."""
+    read_money = money(most=most, above_zero=not zero)
+
+    def parse(where: str, value: Any) -> Decimal:
+        return read_money(where, value.removesuffix("x") if isinstance(value, str) else value)
 
     return parse
 

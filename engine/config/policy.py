@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from engine.config.contradictions import refuse_contradictions
 from engine.config.fields import (
     Key,
     Parser,
     choice_of,
     duration,
     money,
+    multiple,
+    or_word_off,
     pattern,
     read_table,
     share,
+    text,
     truth,
     whole,
     words,
 )
 from engine.config.toml import read_toml
 from engine.domain.caps import AiBudget, ShareBudget
+from engine.domain.intent import Autonomy
 from engine.domain.killing import EQUITY_RULES, KillAction, KillLimits, KillRule, KillUnit, steps_of
+from engine.domain.money import percent
 from engine.domain.policy import (
     AccountLimits,
     AiRules,
@@ -49,6 +55,15 @@ FAILURES = whole(1, 1_000)
 TRADES_PER_DAY = whole(0, 100_000)
 RISK_PER_TRADE = share(zero=True)
 
+
+def _confidence(where: str, value: Any) -> Decimal:
+    """Read how sure value at risk is to be; beyond 99 % the kept bars have no tail to read it from."""
+    read: Decimal = share()(where, value)
+    if not Decimal("0.9") <= read <= Decimal("0.99"):
+        raise UsageError(f'{where} {percent(read)} is out of bounds; write "90%" to "99%".')
+    return read
+
+
 _KILL = {
     "gain": Key("gain_frac", KILL_GAIN),
     "loss": Key("loss_frac", KILL_LOSS),
@@ -67,14 +82,36 @@ _KILL = {
     "thresholds": Key("thresholds", lambda where, value: _thresholds(where, value)),
     "action": Key("action", choice_of(KillAction)),
 }
+_SHARE_TO_1000 = share(most="1000%", zero=True)
 _LIMITS = {
     "open_positions": Key("open_positions", whole(0, 1_000)),
     "trades_per_day": Key("trades_per_day", TRADES_PER_DAY),
-    "gross_exposure": Key("gross_exposure_frac", share(most="1000%", zero=True)),
+    "confidence_min": Key("confidence_min", share(zero=True)),
+    "autonomy": Key("autonomy", choice_of(Autonomy)),
+    "gross_exposure": Key("gross_exposure_frac", _SHARE_TO_1000),
+    "net_exposure": Key("net_exposure_frac", _SHARE_TO_1000),
+    "leverage": Key("leverage", multiple(most="10", zero=True)),
+    "group_share": Key("group_share_frac", _SHARE_TO_1000),
     "risk_per_trade": Key("risk_per_trade_frac", RISK_PER_TRADE),
+    "stop_distance": Key("stop_distance_frac", share(most="50%", zero=True)),
+    "reward_risk": Key("reward_risk", or_word_off(multiple(most="100"))),
+    "daily_loss": Key("daily_loss_frac", share(zero=True)),
+    "daily_profit": Key("daily_profit_frac", or_word_off(share(most="1000%"))),
     "price_age": Key("price_age_ms", duration(most_ms=86_400_000)),
     "price_collar": Key("price_collar_frac", share(zero=True)),
+    "spread": Key("spread_frac", share(zero=True)),
+    "decision_age": Key("decision_age_ms", duration(most_ms=86_400_000)),
     "decision_drift": Key("decision_drift_frac", share(zero=True)),
+    "volatility_index": Key("volatility_index", or_word_off(money(most="1000", above_zero=True))),
+    "volatility_index_file": Key("volatility_index_file", text(300)),
+    "volatility": Key("volatility_frac", or_word_off(share(most="10000%"))),
+    "average_volume": Key("average_volume", or_word_off(money(above_zero=True))),
+    "correlation": Key("correlation", share(zero=True)),
+    "correlated_positions": Key("correlated_positions", whole(0, 1_000)),
+    "value_at_risk": Key("value_at_risk_frac", or_word_off(share())),
+    "value_at_risk_confidence": Key("value_at_risk_confidence", _confidence),
+    "win_rate": Key("win_rate_frac", or_word_off(share())),
+    "agent_loss": Key("agent_loss_frac", or_word_off(share())),
 }
 _BUDGET = {
     "usd_per_day": Key("usd_per_day", money(most="100000")),
@@ -210,8 +247,18 @@ _TOP = {
 
 
 def load_policy(path: Path) -> Policy:
-    """Read one policy file."""
-    return Policy(**read_table(read_toml(path), str(path), _TOP))
+    """Read one policy file. Raises UsageError for what cannot be read, and for limits that contradict each other."""
+    table = read_toml(path)
+    policy = Policy(**read_table(table, str(path), _TOP))
+    written = {f"{name}.{key}" for name, inner in table.items() if isinstance(inner, dict) for key in inner}
+    check_policy(policy, str(path), written)
+    return policy
+
+
+def check_policy(policy: Policy, where: str, written: Collection[str] = ()) -> None:
+    """Raise UsageError for limits that contradict each other. written: names of values that a file holds."""
+    known = policy_fields()
+    refuse_contradictions(where, lambda name: known[name].of(policy), written)
 
 
 def policy_of(config_dir: Path) -> Policy:

@@ -108,12 +108,24 @@ class Protection:
         return {one.period for one in asked if one is not None and one.measure is Measure.ATR}
 
 
+class SizingMethod(StrEnum):
+    """How a target is made from a draft to buy; ceilings and guardrails then only make it smaller."""
+
+    RISK = "risk"
+    VOLATILITY = "volatility"
+    NOTIONAL = "notional"
+    KELLY = "kelly"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentLimits:
     """One agent's limits. Money in quote; 0 means none allowed (R20).
 
-    qty_fixed: always aim at this many units instead of sizing by risk. qty_max: hard cap in base on what
+    qty_fixed: always aim at this many units instead of sizing by a method. qty_max: hard cap in base on what
     a model may ask for. portfolio_share_frac: largest part of equity in one instrument.
+    sizing: risk: what is lost at the stop is the risk per trade. volatility: what a usual day moves it is
+    volatility_target_frac of capital. notional: notional_fixed in quote. kelly: Kelly's share of capital by the agent's
+    own round trips of 30 days, at most kelly_share_frac.
     """
 
     confidence_min: Decimal = Decimal("0.6")
@@ -121,10 +133,15 @@ class AgentLimits:
     position_notional_max: Decimal = Decimal("10000")
     portfolio_share_frac: Decimal = Decimal("0.25")
     cooldown_after_loss_ms: int = 1_800_000
+    cooldown_after_refusal_ms: int = 0
     allowed: tuple[str, ...] = ()
     blocked: tuple[str, ...] = ()
     qty_fixed: Decimal | None = None
     qty_max: Decimal | None = None
+    sizing: SizingMethod = SizingMethod.RISK
+    volatility_target_frac: Decimal = Decimal("0.01")
+    notional_fixed: Decimal = Decimal(0)
+    kelly_share_frac: Decimal = Decimal("0.10")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,10 +6,11 @@ corrected fill counts from its arrival on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
+from engine.domain.conduct import Conduct
 from engine.domain.decision import Direction, Disposition
 from engine.domain.events import CycleItem
 from engine.domain.instrument import Instrument
@@ -106,11 +107,12 @@ class Remembered:
 
 @dataclass(slots=True)
 class Memory:
-    """records: by agent and instrument. decisions, trades: each agent's last, oldest first."""
+    """records: by agent and instrument. decisions, trades: each agent's last, oldest first. conduct: 30 days of all."""
 
     records: dict[tuple[str, str], Record] = field(default_factory=dict)
     decisions: dict[str, tuple[Remembered, ...]] = field(default_factory=dict)
     trades: dict[str, tuple[Trade, ...]] = field(default_factory=dict)
+    conduct: Conduct = field(default_factory=Conduct)
 
     def filled(self, before: Position, after: Position, fill: Fill, listed: Instrument) -> None:
         """Take in what a fill made of a position."""
@@ -121,9 +123,11 @@ class Memory:
             trade = Trade(after.instrument, fill.ts_ms, record.side, now.realized - record.realized)
             self.trades[after.agent] = (*self.trades.get(after.agent, ()), trade)[-TRADES_KEPT:]
             self._came_to(after.agent, trade)
+            self.conduct.came_to(after.agent, trade.ended_ms, trade.result)
 
-    def decided(self, ts_ms: int, agent: str, items: Iterable[CycleItem]) -> None:
+    def decided(self, ts_ms: int, agent: str, items: Collection[CycleItem]) -> None:
         """Take in the decisions of one cycle."""
+        self.conduct.judged(ts_ms, agent, items)
         new = [
             Remembered(
                 ts_ms, item.instrument, item.direction, item.disposition, item.current_qty, item.target_qty,

@@ -7,7 +7,14 @@ from decimal import Decimal
 from enum import StrEnum
 
 from engine.domain.caps import DOCUMENTED, AiBudget
+from engine.domain.intent import Autonomy
 from engine.domain.killing import KillLimits
+
+
+class Off(StrEnum):
+    """The word that switches a limit off; nothing else does, and every screen shows it (R20)."""
+
+    OFF = "off"
 
 
 class TradingState(StrEnum):
@@ -20,16 +27,49 @@ class TradingState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountLimits:
-    """Limits over all agents. price_age_ms: oldest price an order may be made on; price_collar_frac: farthest
-    a price may be from the median of the last ones."""
+    """Limits over all agents; money in account currency, shares of equity unless said otherwise.
+
+    confidence_min: least confidence, whatever an agent's own is. autonomy: the most that agents may do by themselves.
+    leverage: gross exposure in times of equity. group_share_frac: instruments of one group together.
+    stop_distance_frac: nearest stop, of the entry. reward_risk: least way to the target in ways to the stop.
+    daily_loss_frac, daily_profit_frac: since 00:00 UTC, of equity then. price_age_ms: oldest price an order may be made
+    on; price_collar_frac: farthest a price may be from the median of the last ones. spread_frac: of the middle.
+    decision_age_ms, decision_drift_frac: how long ago a decision's price may have been seen, and how far it may have
+    moved since. volatility_index: its highest close; volatility_index_file: a CSV of daily closes, as written in the
+    policy. volatility_frac: annualised. average_volume: traded a day, in quote. correlation: from where on two
+    instruments count as one; correlated_positions: how many of those may be held, the new one included.
+    value_at_risk_frac: what a day loses in all but value_at_risk_confidence of days. win_rate_frac, agent_loss_frac: an
+    agent's last 30 days, of its round trips and of its capital.
+    """
 
     open_positions: int = 5
     trades_per_day: int = 50
+    confidence_min: Decimal = Decimal(0)
+    autonomy: Autonomy = Autonomy.AUTO
     gross_exposure_frac: Decimal = Decimal(1)
+    net_exposure_frac: Decimal = Decimal(1)
+    leverage: Decimal = Decimal(1)
+    group_share_frac: Decimal = Decimal(1)
     risk_per_trade_frac: Decimal = Decimal("0.01")
+    stop_distance_frac: Decimal = Decimal("0.001")
+    reward_risk: Decimal | Off = Off.OFF
+    daily_loss_frac: Decimal = Decimal("0.03")
+    daily_profit_frac: Decimal | Off = Off.OFF
     price_age_ms: int = 90_000
     price_collar_frac: Decimal = Decimal("0.10")
+    spread_frac: Decimal = Decimal("0.01")
+    decision_age_ms: int = 120_000
     decision_drift_frac: Decimal = Decimal("0.01")
+    volatility_index: Decimal | Off = Off.OFF
+    volatility_index_file: str = ""
+    volatility_frac: Decimal | Off = Off.OFF
+    average_volume: Decimal | Off = Off.OFF
+    correlation: Decimal = Decimal("0.7")
+    correlated_positions: int = 5
+    value_at_risk_frac: Decimal | Off = Off.OFF
+    value_at_risk_confidence: Decimal = Decimal("0.95")
+    win_rate_frac: Decimal | Off = Off.OFF
+    agent_loss_frac: Decimal | Off = Off.OFF
 
 
 class FallbackRule(StrEnum):

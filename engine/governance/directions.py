@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.domain.governance import Sense
+from engine.domain.policy import Off
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,15 @@ def _wider_list(old: Any, new: Any) -> bool:
     return not new or (bool(old) and not set(new) <= set(old))
 
 
+def _or_off(looser: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
+    """Let the word "off" be looser than any value."""
+    return lambda old, new: new == Off.OFF or (old != Off.OFF and looser(old, new))
+
+
 MORE_LOOSENS = Way("more loosens", _more)
 LESS_LOOSENS = Way("less loosens", _less)
+CEILING_OR_OFF = Way("more loosens; off is no ceiling", _or_off(_more))
+FLOOR_OR_OFF = Way("less loosens; off is no floor", _or_off(_less))
 LONGER_LIST_LOOSENS = Way("another name loosens; an empty list allows all", _wider_list)
 SHORTER_LIST_LOOSENS = Way("a name less loosens", lambda old, new: not set(new) >= set(old))
 ANY_LOOSENS = Way("any change needs approval", lambda old, new: True)
@@ -74,11 +82,32 @@ POLICY_WAYS: dict[str, Way] = {
     "kill_switch.action": ordered("halt_and_flatten", "halt"),
     "limits.open_positions": MORE_LOOSENS,
     "limits.trades_per_day": MORE_LOOSENS,
+    "limits.confidence_min": LESS_LOOSENS,
+    "limits.autonomy": ordered("observe", "approve", "auto"),
     "limits.gross_exposure": MORE_LOOSENS,
+    "limits.net_exposure": MORE_LOOSENS,
+    "limits.leverage": MORE_LOOSENS,
+    "limits.group_share": MORE_LOOSENS,
     "limits.risk_per_trade": MORE_LOOSENS,
+    "limits.stop_distance": LESS_LOOSENS,
+    "limits.reward_risk": FLOOR_OR_OFF,
+    "limits.daily_loss": MORE_LOOSENS,
+    "limits.daily_profit": CEILING_OR_OFF,
     "limits.price_age": MORE_LOOSENS,
     "limits.price_collar": MORE_LOOSENS,
+    "limits.spread": MORE_LOOSENS,
+    "limits.decision_age": MORE_LOOSENS,
     "limits.decision_drift": MORE_LOOSENS,
+    "limits.volatility_index": CEILING_OR_OFF,
+    "limits.volatility_index_file": ANY_LOOSENS,
+    "limits.volatility": CEILING_OR_OFF,
+    "limits.average_volume": FLOOR_OR_OFF,
+    "limits.correlation": MORE_LOOSENS,
+    "limits.correlated_positions": MORE_LOOSENS,
+    "limits.value_at_risk": CEILING_OR_OFF,
+    "limits.value_at_risk_confidence": LESS_LOOSENS,
+    "limits.win_rate": FLOOR_OR_OFF,
+    "limits.agent_loss": CEILING_OR_OFF,
     "ai_budget.usd_per_day": MORE_LOOSENS,
     "ai_budget.tokens_per_day": MORE_LOOSENS,
     "ai_budget.usd_per_month": MORE_LOOSENS,
@@ -118,9 +147,14 @@ AGENT_WAYS: dict[str, Way] = {
     "position_notional_max": MORE_LOOSENS,
     "portfolio_share": MORE_LOOSENS,
     "cooldown_after_loss": LESS_LOOSENS,
+    "cooldown_after_refusal": LESS_LOOSENS,
     "allowed": LONGER_LIST_LOOSENS,
     "blocked": SHORTER_LIST_LOOSENS,
     "qty_fixed": ANY_LOOSENS,
     "qty_max": MORE_LOOSENS,
+    "sizing": ANY_LOOSENS,
+    "volatility_target": MORE_LOOSENS,
+    "notional_fixed": MORE_LOOSENS,
+    "kelly_share": MORE_LOOSENS,
 }
 """The same for an agent's own [limits], by their names in its file."""

@@ -14,7 +14,7 @@ from engine.errors import UsageError
 from engine.market.resample import Resampler
 from engine.market.series import Series
 
-CLOSES_KEPT = 240
+BARS_KEPT = 240
 MEDIAN_OF = 21
 MEDIAN_LEAST = 5
 VENUE_AHEAD_MAX_MS = 60_000
@@ -37,7 +37,7 @@ class _Frame:
 class _Book:
     """All that is known of one instrument."""
 
-    __slots__ = ("closes", "coarse", "depth", "frames", "interval_ms", "last", "mark", "quote", "series")
+    __slots__ = ("coarse", "depth", "frames", "interval_ms", "last", "mark", "quote", "recent", "series")
 
     def __init__(self, interval_ms: int, timeframes: Iterable[int], window: int) -> None:
         self.interval_ms = interval_ms
@@ -45,7 +45,7 @@ class _Book:
         self.frames = {span: _Frame(span, interval_ms, window) for span in spans}
         self.series = self.frames[interval_ms].series
         self.coarse = [frame for frame in self.frames.values() if frame.maker is not None]
-        self.closes: deque[Decimal] = deque(maxlen=CLOSES_KEPT)
+        self.recent: deque[Candle] = deque(maxlen=BARS_KEPT)
         self.last: Candle | None = None
         self.quote: Quote | None = None
         self.depth: OrderBook | None = None
@@ -82,7 +82,7 @@ class MarketState:
             self._drop("OUT_OF_ORDER")
             return book.mark
         book.last = candle
-        book.closes.append(candle.close)
+        book.recent.append(candle)
         book.series.append(candle)
         if book.coarse:
             _resample(book, candle)
@@ -162,15 +162,20 @@ class MarketState:
     def median_close(self, instrument: str) -> Decimal | None:
         """Return the median of the last 21 closes; None with fewer than 5, which are no measure of anything (E28)."""
         book = self._books.get(instrument)
-        if book is None or len(book.closes) < MEDIAN_LEAST:
+        if book is None or len(book.recent) < MEDIAN_LEAST:
             return None
-        closes = sorted(islice(reversed(book.closes), MEDIAN_OF))
+        closes = sorted([candle.close for candle in islice(reversed(book.recent), MEDIAN_OF)])
         return closes[len(closes) // 2]
 
     def recent_closes(self, instrument: str) -> tuple[float, ...]:
         """Return up to 240 closes for a chart, oldest first."""
         book = self._books.get(instrument)
-        return tuple(map(float, book.closes)) if book else ()
+        return tuple([float(candle.close) for candle in book.recent]) if book else ()
+
+    def recent_bars(self, instrument: str) -> tuple[Candle, ...]:
+        """Return up to 240 of the latest bars of the feed's own length, oldest first: what risk is measured on."""
+        book = self._books.get(instrument)
+        return tuple(book.recent) if book else ()
 
     def _rule_broken(self, quote: Quote) -> str:
         # written in the positive, and NaN has no order: whatever is not a price fails here

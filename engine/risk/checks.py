@@ -8,40 +8,18 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from engine.domain.agent import AgentStatus
+from engine.domain.agent import TRADER, AgentStatus, SizingMethod
 from engine.domain.decision import Direction
+from engine.domain.intent import Autonomy
 from engine.domain.money import ONE, ZERO, percent, plain
 from engine.domain.policy import TradingState
+from engine.risk.inputs import CLOCK_SKEW_MS, known_price, not_negative, positive, price_now
+from engine.risk.leaving import Word, added, adds_exposure, as_share, at_most, minutes, seconds, short
 from engine.risk.situation import Situation
-from engine.risk.sizing import (
-    known_price,
-    not_negative,
-    positive,
-    protection_prices,
-    require_rate,
-    risk_qty,
-    stop_distance,
-)
+from engine.risk.sizing import method_qty, protection_prices, risk_qty, stop_distance
 
-CLOCK_SKEW_MS = 1_000
-"""A venue's clock may be this far ahead of ours; a price from later than that has no believable age."""
 HEAD_ROOM_FRAC = Decimal("0.01")
 """Kept free beyond cost and fee, for the price to move between the check and the fill."""
-
-Leaves = bool | Decimal
-"""Pass or refuse; or the target that is left."""
-Word = tuple[Leaves, str, str]
-"""What a check leaves, then what it observed and its limit as texts."""
-
-
-def adds_exposure(s: Situation, target: Decimal) -> bool:
-    """Tell whether a target lies further from zero than the position, or on its other side."""
-    return abs(target) > abs(s.current_qty) or target * s.current_qty < 0
-
-
-def _price_now(s: Situation) -> Decimal:
-    require_rate(s)
-    return known_price(s)
 
 
 def trading_state(s: Situation, target: Decimal) -> Word:
@@ -53,8 +31,18 @@ def agent_state(s: Situation, target: Decimal) -> Word:
     return s.agent_status is AgentStatus.RUNNING, s.agent_status.value, AgentStatus.RUNNING.value
 
 
+def autonomy(s: Situation, target: Decimal) -> Word:
+    own, most = s.agent.autonomy, s.policy.limits.autonomy
+    if s.agent.name == TRADER:
+        return True, "the trader's own word", f"{most} for agents"
+    return _AUTONOMY.index(own) <= _AUTONOMY.index(most), own.value, f"at most {most}"
+
+
+_AUTONOMY = (Autonomy.OBSERVE, Autonomy.APPROVE, Autonomy.AUTO)
+
+
 def confidence(s: Situation, target: Decimal) -> Word:
-    said, least = s.draft.confidence, s.agent.limits.confidence_min
+    said, least = s.draft.confidence, max(s.agent.limits.confidence_min, s.policy.limits.confidence_min)
     if said is None:
         return False, "missing", plain(least)
     return ZERO <= least <= said <= ONE, plain(said), plain(least)
@@ -113,7 +101,7 @@ def price_collar(s: Situation, target: Decimal) -> Word:
         return False, "no median yet", f"{percent(width)} from median"
     middle = positive(s.median, "median")
     off = max(abs(price - middle) for price in prices)
-    return off <= middle * width, f"{_share(off / middle)} from median", f"{percent(width)} from median"
+    return off <= middle * width, f"{as_share(off / middle)} from median", f"{percent(width)} from median"
 
 
 def short_not_allowed(s: Situation, target: Decimal) -> Word:
@@ -148,6 +136,14 @@ def cooldown(s: Situation, target: Decimal) -> Word:
     return 0 <= wait_ms <= since_ms, f"{minutes(since_ms)} since a loss", minutes(wait_ms)
 
 
+def refusal_cooldown(s: Situation, target: Decimal) -> Word:
+    wait_ms = s.agent.limits.cooldown_after_refusal_ms
+    if s.last_refusal_ms is None:
+        return True, "no refusal", minutes(wait_ms)
+    since_ms = s.now_ms - s.last_refusal_ms
+    return 0 <= wait_ms <= since_ms, f"{minutes(since_ms)} since a refusal", minutes(wait_ms)
+
+
 def trades_per_day(s: Situation, target: Decimal) -> Word:
     most = s.agent.limits.trades_per_day
     return 0 <= s.trades_today < most, f"{s.trades_today} today", plain(Decimal(most))
@@ -168,60 +164,71 @@ def size_cap(s: Situation, target: Decimal) -> Word:
     # "no limit" (R20).
     most = s.agent.limits.qty_max
     if most is None:
-        most = positive(s.capital, "capital") / _price_now(s)
+        most = positive(s.capital, "capital") / price_now(s)
     for asked in (s.draft.quantity, s.draft.target_qty):
         if asked is not None and not 0 < asked <= most:
-            return False, f"asked {asked:f}", _short(most)
-    return most > 0 and _at_most(s, target, most), plain(target), _short(most)
+            return False, f"asked {asked:f}", short(most)
+    return most > 0 and at_most(s, target, most), plain(target), short(most)
 
 
 def risk_per_trade(s: Situation, target: Decimal) -> Word:
     fixed = s.agent.limits.qty_fixed
     if fixed is not None:
         return (
-            fixed > 0 and _at_most(s, target, fixed),
+            fixed > 0 and at_most(s, target, fixed),
             plain(target),
             f"not sized by risk: fixed quantity {plain(fixed)}",
         )
     most, capital = risk_qty(s), positive(s.capital, "capital")
-    limit = f"{percent(s.policy.limits.risk_per_trade_frac)} of {_short(capital)}"
-    return most > 0 and _at_most(s, target, most), f"{_short(target * stop_distance(s))} at risk", limit
+    limit = f"{percent(s.policy.limits.risk_per_trade_frac)} of {short(capital)}"
+    return most > 0 and at_most(s, target, most), f"{short(target * stop_distance(s))} at risk", limit
 
 
 def position_notional(s: Situation, target: Decimal) -> Word:
     price, most = known_price(s), not_negative(s.agent.limits.position_notional_max, "notional limit")
-    return _at_most(s, target, most / price), _short(target * price), _short(most)
+    return at_most(s, target, most / price), short(target * price), short(most)
 
 
 def portfolio_share(s: Situation, target: Decimal) -> Word:
-    price, equity = _price_now(s), positive(s.equity, "equity")
+    price, equity = price_now(s), positive(s.equity, "equity")
     share = not_negative(s.agent.limits.portfolio_share_frac, "share limit")
     others = s.account_qty - s.current_qty
-    left = _at_most(s, target, equity * share / price - others)
-    return left, _share((others + target) * price / equity), percent(share)
+    left = at_most(s, target, equity * share / price - others)
+    return left, as_share((others + target) * price / equity), percent(share)
 
 
 def capital_share(s: Situation, target: Decimal) -> Word:
-    price, capital = _price_now(s), positive(s.capital, "capital")
+    price, capital = price_now(s), positive(s.capital, "capital")
     used = not_negative(s.agent_exposure, "agent exposure")
-    left = _at_most(s, target, s.current_qty + (capital - used) / price)
-    return left, _short(used + _added(s, target) * price), _short(capital)
+    left = at_most(s, target, s.current_qty + (capital - used) / price)
+    return left, short(used + added(s, target) * price), short(capital)
+
+
+def sizing_method(s: Situation, target: Decimal) -> Word:
+    fixed = s.agent.limits.qty_fixed
+    if fixed is not None:
+        return True, f"fixed quantity {plain(fixed)}", "qty_fixed"
+    most, rule = method_qty(s)
+    observed = f"{s.agent.limits.sizing}: {short(most)}"
+    if s.agent.limits.sizing is SizingMethod.RISK:  # RISK_PER_TRADE holds every method to it
+        return True, observed, rule
+    return most > 0 and at_most(s, target, most), observed, rule
 
 
 def gross_exposure(s: Situation, target: Decimal) -> Word:
-    price, equity = _price_now(s), positive(s.equity, "equity")
+    price, equity = price_now(s), positive(s.equity, "equity")
     share = not_negative(s.policy.limits.gross_exposure_frac, "exposure limit")
     used = not_negative(s.exposure, "exposure")
-    left = _at_most(s, target, s.current_qty + (equity * share - used) / price)
-    return left, _share((used + _added(s, target) * price) / equity), percent(share)
+    left = at_most(s, target, s.current_qty + (equity * share - used) / price)
+    return left, as_share((used + added(s, target) * price) / equity), percent(share)
 
 
 def buying_power(s: Situation, target: Decimal) -> Word:
     price = max(known_price(s), s.draft.limit_price or ZERO)
     fee = max(ZERO, s.instrument.maker_fee, s.instrument.taker_fee)
     unit_cost = price * (ONE + fee) * (ONE + HEAD_ROOM_FRAC)
-    left = s.free_cash > 0 and _at_most(s, target, s.current_qty + s.free_cash / unit_cost)
-    return left, _short(_added(s, target) * unit_cost), f"{_short(s.free_cash)} free"
+    left = s.free_cash > 0 and at_most(s, target, s.current_qty + s.free_cash / unit_cost)
+    return left, short(added(s, target) * unit_cost), f"{short(s.free_cash)} free"
 
 
 def qty_step(s: Situation, target: Decimal) -> Word:
@@ -235,34 +242,8 @@ def qty_step(s: Situation, target: Decimal) -> Word:
 def min_notional(s: Situation, target: Decimal) -> Word:
     price, least = known_price(s), not_negative(s.instrument.min_notional, "minimum notional")
     worth = abs(target - s.current_qty) * min(price, s.draft.limit_price or price)
-    return worth >= least, _dust(s, target) + _short(worth), _short(least)
+    return worth >= least, _dust(s, target) + short(worth), short(least)
 
 
 def _dust(s: Situation, target: Decimal) -> str:
     return "all of it, dust: " if abs(target) < s.instrument.qty_step else ""
-
-
-def _at_most(s: Situation, target: Decimal, most: Decimal) -> Decimal:
-    if target <= most:
-        return target
-    return s.current_qty + s.instrument.floor_qty(max(ZERO, most - s.current_qty))
-
-
-def _added(s: Situation, target: Decimal) -> Decimal:
-    return abs(target) - abs(s.current_qty)
-
-
-def _short(value: Decimal) -> str:
-    return plain(value.quantize(Decimal("0.01") if abs(value) >= 1 else Decimal("1e-8")))
-
-
-def _share(value: Decimal) -> str:
-    return percent(value.quantize(Decimal("0.0001")))
-
-
-def seconds(duration_ms: int) -> str:
-    return plain(Decimal(duration_ms) / 1000) + "s"
-
-
-def minutes(duration_ms: int) -> str:
-    return plain((Decimal(duration_ms) / 60_000).quantize(Decimal("0.1"))) + "m"

@@ -16,6 +16,7 @@ from json.encoder import encode_basestring
 from typing import Any, get_args, get_origin, get_type_hints
 
 from engine.domain.market import Candle, Source, SourceKind
+from engine.domain.policy import Off
 from engine.errors import StoreError
 from engine.risk.situation import Situation
 from engine.store.codec import PLAIN, Read, Write, compile_hint
@@ -125,12 +126,21 @@ def _read_decimal(raw: Any) -> Decimal:
     return Decimal(raw)
 
 
+def _write_limit(value: Any) -> str:
+    return f'"{Off.OFF}"' if value is Off.OFF else _write_decimal(value)
+
+
+def _read_limit(raw: Any) -> Decimal | Off:
+    return Off.OFF if raw == Off.OFF else _read_decimal(raw)
+
+
 def _write_scalar(value: Any) -> str:
     return json.dumps(value.value if isinstance(value, Enum) else value)
 
 
 _LEAVES = PLAIN | {
     Decimal: (_write_decimal, _read_decimal),
+    Decimal | Off: (_write_limit, _read_limit),
     float: (_write_scalar, lambda raw: raw),
     _SCALAR: (_write_scalar, lambda raw: raw),
 }

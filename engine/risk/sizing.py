@@ -5,25 +5,38 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from engine.domain.agent import Distance
+from engine.domain.agent import Distance, SizingMethod
+from engine.domain.conduct import RoundTrips
 from engine.domain.decision import Direction
-from engine.domain.money import COST_QUANTUM, ZERO, floor_to, nearest_price, round_price
+from engine.domain.money import COST_QUANTUM, ONE, ZERO, floor_to, nearest_price, percent, round_price
+from engine.risk.history import daily_volatility
+from engine.risk.inputs import (
+    MissingInputError,
+    ShortHistoryError,
+    at_least,
+    finite,
+    fresh_quote,
+    known_price,
+    not_negative,
+    positive,
+    price_now,
+    require_rate,
+)
+from engine.risk.leaving import as_share, short
 from engine.risk.situation import Situation
 
+KELLY_TRIPS_LEAST = 20
 STOP_FRAC_ASSUMED = Decimal("0.02")
 """The stop distance sized with when neither the draft nor the agent names a stop."""
-
-
-class MissingInputError(Exception):
-    """Something a size or a check needs is absent or no positive number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sizing:
     """A signed target in base, and what made it that large.
 
-    bound_by: RISK_PER_TRADE, QTY_FIXED, SIZE_CAP, QUANTITY or TARGET_QTY (the draft's own ceilings), ALREADY_HELD,
-    HOLD, FLAT, SELL_ALL; CHECK_FAILED when an input is missing, and then the target is the current position.
+    bound_by: RISK_PER_TRADE, VOLATILITY_TARGET, NOTIONAL_FIXED or KELLY (the agent's sizing method), QTY_FIXED,
+    SIZE_CAP, QUANTITY or TARGET_QTY (the draft's own ceilings), ALREADY_HELD, HOLD, FLAT, SELL_ALL; CHECK_FAILED when
+    an input is missing, and then the target is the current position.
     """
 
     target_qty: Decimal
@@ -56,6 +69,58 @@ def risk_qty(s: Situation) -> Decimal:
     if not (risk_frac.is_finite() and 0 <= risk_frac <= 1):
         raise MissingInputError("no risk per trade")
     return positive(s.capital, "capital") * risk_frac / stop_distance(s)
+
+
+def method_qty(s: Situation) -> tuple[Decimal, str]:
+    """Return the units that the agent's sizing method aims at, and how it reckons them, for the decision's checks.
+
+    Raises MissingInputError, or one of its kinds, for what the method needs and has not.
+    """
+    limits, capital = s.agent.limits, positive(s.capital, "capital")
+    if limits.sizing is SizingMethod.VOLATILITY:
+        target, daily = not_negative(limits.volatility_target_frac, "volatility target"), daily_volatility(s)
+        qty = capital * target / (price_now(s) * positive(daily, "volatility"))
+        return qty, f"{percent(target)} a day at {as_share(daily)}"
+    if limits.sizing is SizingMethod.NOTIONAL:
+        return not_negative(limits.notional_fixed, "notional") / price_now(
+            s
+        ), f"{short(limits.notional_fixed)} a position"
+    if limits.sizing is SizingMethod.KELLY:
+        best, most = kelly_frac(s.trips), not_negative(limits.kelly_share_frac, "kelly share")
+        return capital * min(best, most) / price_now(s), f"Kelly {as_share(best)}, at most {percent(most)}"
+    return risk_qty(s), f"{percent(s.policy.limits.risk_per_trade_frac)} of {short(capital)} at the stop"
+
+
+def kelly_frac(trips: RoundTrips) -> Decimal:
+    """Return Kelly's share of capital: p - (1 - p) / b, with p the wins and b the mean win in mean losses; 0 to 1.
+
+    >>> kelly_frac(RoundTrips(20, 12, Decimal(1200), Decimal(400)))
+    Decimal('0.4')
+
+    Raises ShortHistoryError with fewer than 20 round trips.
+    """
+    at_least(trips.count, KELLY_TRIPS_LEAST, "round trips")
+    wins, losses = trips.wins, trips.count - trips.wins
+    if not wins or not trips.won:
+        return ZERO
+    if not losses or not trips.lost:
+        return Decimal(wins) / trips.count
+    odds = (trips.won / wins) / (trips.lost / losses)
+    return max(ZERO, Decimal(wins) / trips.count - Decimal(losses) / trips.count / odds)
+
+
+def entry_price(s: Situation) -> Decimal:
+    """Return what an entry would really cost: the offer, with the paper venue's slippage; a limit where that is less.
+
+    Without a quote the offer is the price with the paper venue's half spread. Raises MissingInputError without a price.
+    """
+    paper = s.policy.paper
+    quote = fresh_quote(s)
+    price = known_price(s)  # of a buy that waits for its trigger, that
+    offer = price * (ONE + paper.half_spread_frac) if quote is None else max(quote.ask, price)
+    if s.draft.limit_price is not None:
+        return min(offer, positive(s.draft.limit_price, "limit price"))
+    return offer * (ONE + paper.slippage_frac)
 
 
 def stop_distance(s: Situation) -> Decimal:
@@ -92,47 +157,14 @@ def protection_prices(s: Situation) -> tuple[Decimal | None, Decimal | None]:
 def distance_of(s: Situation, distance: Distance | None, price: Decimal) -> Decimal | None:
     """Return a distance from a price in quote, None where none is asked for.
 
-    Raises MissingInputError while too few candles have closed for its average true range.
+    Raises ShortHistoryError while too few candles have closed for its average true range.
     """
     if distance is None:
         return None
     measured = distance.of(price, s.atr.get(distance.period))
     if measured is None:
-        raise MissingInputError(f"average true range of {distance.period} closed candles")
+        raise ShortHistoryError(f"average true range of {distance.period} closed candles")
     return measured
-
-
-def known_price(s: Situation) -> Decimal:
-    """Return the price an order is reckoned at: the mark, or the trigger that a buy waits for where that is dearer.
-
-    Raises MissingInputError unless it is finite and positive (R22).
-    """
-    price = positive(s.mark.price if s.mark else None, "price")
-    if s.draft.trigger_price is None or s.draft.direction is not Direction.BUY:
-        return price
-    return max(price, positive(s.draft.trigger_price, "trigger price"))
-
-
-def positive(value: Decimal | None, name: str) -> Decimal:
-    """Return the value. Raises MissingInputError unless it is a finite number above 0."""
-    if value is None or not (value.is_finite() and value > 0):
-        raise MissingInputError(f"no {name}")
-    return value
-
-
-def not_negative(value: Decimal, name: str) -> Decimal:
-    """Return the value. Raises MissingInputError unless it is a finite number of 0 or more."""
-    if not (value.is_finite() and value >= 0):
-        raise MissingInputError(f"no {name}")
-    return value
-
-
-def require_rate(s: Situation) -> None:
-    """Raise MissingInputError unless quote amounts are amounts of account currency, by name or by peg (R38)."""
-    home, pegs = s.policy.account_currency, s.policy.usd_peg
-    money = {home, *(pegs if home == "USD" or home in pegs else ())}
-    if s.instrument.quote not in money:
-        raise MissingInputError(f"no rate for {s.instrument.quote}")
 
 
 def _buy(s: Situation) -> Sizing:
@@ -140,14 +172,23 @@ def _buy(s: Situation) -> Sizing:
     if limits.qty_fixed is not None:
         sizing = Sizing(not_negative(limits.qty_fixed, "qty_fixed"), "QTY_FIXED")
     else:
-        sizing = Sizing(risk_qty(s), "RISK_PER_TRADE")
+        qty, _rule = method_qty(s)
+        sizing = Sizing(qty, _BOUND_BY[limits.sizing])
     if limits.qty_max is not None:
         sizing = _at_most(sizing, not_negative(limits.qty_max, "qty_max"), "SIZE_CAP")
     if draft.quantity is not None:
         sizing = _at_most(sizing, s.current_qty + not_negative(draft.quantity, "quantity"), "QUANTITY")
     if draft.target_qty is not None:
-        sizing = _at_most(sizing, _finite(draft.target_qty, "target_qty"), "TARGET_QTY")
+        sizing = _at_most(sizing, finite(draft.target_qty, "target_qty"), "TARGET_QTY")
     return sizing if sizing.target_qty > s.current_qty else Sizing(s.current_qty, "ALREADY_HELD")
+
+
+_BOUND_BY = {
+    SizingMethod.RISK: "RISK_PER_TRADE",
+    SizingMethod.VOLATILITY: "VOLATILITY_TARGET",
+    SizingMethod.NOTIONAL: "NOTIONAL_FIXED",
+    SizingMethod.KELLY: "KELLY",
+}
 
 
 def _sell(s: Situation) -> Sizing:
@@ -156,7 +197,7 @@ def _sell(s: Situation) -> Sizing:
     if s.draft.quantity is not None:
         sizing = _at_least(sizing, s.current_qty - not_negative(s.draft.quantity, "quantity"), "QUANTITY")
     if s.draft.target_qty is not None:
-        sizing = _at_least(sizing, _finite(s.draft.target_qty, "target_qty"), "TARGET_QTY")
+        sizing = _at_least(sizing, finite(s.draft.target_qty, "target_qty"), "TARGET_QTY")
     return sizing if sizing.target_qty < s.current_qty else Sizing(s.current_qty, "ALREADY_HELD")
 
 
@@ -173,9 +214,3 @@ def _whole_steps(s: Situation, sizing: Sizing) -> Sizing:
     delta = sizing.target_qty - s.current_qty
     whole = s.instrument.floor_qty(delta)
     return Sizing(s.current_qty + (whole or floor_to(delta, COST_QUANTUM)), sizing.bound_by)
-
-
-def _finite(value: Decimal, name: str) -> Decimal:
-    if not value.is_finite():
-        raise MissingInputError(f"no {name}")
-    return value

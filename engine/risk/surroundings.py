@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 
 from engine.domain.agent import AgentConfig, AgentStatus
-from engine.domain.books import Books
+from engine.domain.books import DAY_MS, Books
 from engine.domain.decision import DecisionDraft, Direction
 from engine.domain.instrument import Instrument
 from engine.domain.intent import Intent
@@ -17,11 +18,21 @@ from engine.domain.policy import Policy
 from engine.domain.portfolio import Position
 from engine.domain.valuation import MissingRateError, Valuation
 from engine.ids import client_order_id
+from engine.market.daily_index import DailyIndex, IndexClose
 from engine.market.ranges import TrueRanges
 from engine.market.sessions import is_open
 from engine.market.state import MarketState
 from engine.risk.checks import HEAD_ROOM_FRAC
+from engine.risk.inputs import is_off
 from engine.risk.situation import Situation
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The price that a decision was made on, None when there was none, and when it was looked at."""
+
+    price: Decimal | None
+    ts_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +51,7 @@ class Surroundings:
     """The live state that situations are read from; the policy is replaced when another is adopted.
 
     unguarded: instrument -> whose position there lacks its resting stop: nothing is entered beside it (R16).
+    folder: where the files that the policy names are found.
     """
 
     books: Books
@@ -48,19 +60,26 @@ class Surroundings:
     policy: Policy
     ranges: TrueRanges = field(default_factory=TrueRanges)
     unguarded: dict[str, str] = field(default_factory=dict)
+    folder: Path = field(default_factory=Path)
+    _index: DailyIndex | None = None
 
     def gather(
-        self, agent: AgentConfig, draft: DecisionDraft, decision_id: str, now_ms: int, beside: Sequence[Intent] = ()
-    ) -> Situation:
+        self, agent: AgentConfig, draft: DecisionDraft, decision_id: str, now_ms: int, beside: Sequence[Intent] = (),
+        *, seen: Seen | None = None,
+    ) -> Situation:  # fmt: skip
         """Return everything a guardrail may look at for one draft of one agent, as of now.
 
         beside: intents of the same cycle that are not on record yet. They, and entries on their way, count as if
-        they had filled: two decisions of one instant must not each use the same room.
+        they had filled: two decisions of one instant must not each use the same room. seen: the price that the
+        decision was made on, and when; without it, it is made at this moment.
         """
         books, instrument = self.books, self.books.instruments[draft.instrument]
         position = books.position(agent.name, instrument.key)
         equity = self.equity()
         coming = list(self._coming(beside))
+        held = self._held(coming)
+        mark = self.valuation.marks.get(instrument.key)
+        seen = seen or Seen(mark.price if mark else None, now_ms)
         return Situation(
             now_ms=now_ms,
             draft=draft,
@@ -69,22 +88,33 @@ class Surroundings:
             instrument=instrument,
             policy=self.policy,
             state=books.state,
-            mark=self.valuation.marks.get(instrument.key),
+            mark=mark,
             median=self.market.median_close(instrument.key),
+            quote=self.market.quote(instrument.key),
+            seen_price=seen.price,
+            seen_ms=seen.ts_ms,
             current_qty=position.qty,
             account_qty=books.held(instrument.key) + _qty_of(coming, instrument.key),
             open_instruments=self._other_open(agent.name, instrument.key, coming),
             exposure=self._exposure(coming) + self._unbooked(),
+            net_exposure=sum(held.values(), ZERO) + self._unbooked(),
+            group_exposure=self._group(instrument, held),
+            held=held,
             agent_exposure=self._exposure(coming, agent.name),
             free_cash=self.free_cash(instrument, beside),
             equity=equity,
             capital=None if equity is None else equity * agent.capital_share_frac,
+            day_start=self._day_start(now_ms, equity),
             trades_today=books.trades_on(agent.name, now_ms) + len(beside),
             account_trades_today=books.trades_on("", now_ms) + len(beside),
+            trips=books.memory.conduct.trips(agent.name, now_ms),
             last_loss_ms=books.last_loss_ms.get((agent.name, instrument.key)),
+            last_refusal_ms=books.memory.conduct.refused_ms.get((agent.name, instrument.key)),
             working=self._in_the_way(agent.name, instrument.key) + self._waiting(agent.name, draft, decision_id),
             already_decided=self._traded(decision_id),
             market_open=is_open(instrument.calendar, now_ms),
+            history=self.market.recent_bars,
+            index=self._index_close(now_ms),
             in_doubt=self.in_doubt(instrument.key),
             atr=self.atr(agent, instrument.key),
         )
@@ -136,6 +166,37 @@ class Surroundings:
     def _value(self, position: Position) -> Decimal:
         price = self.valuation.price(position.instrument)
         return abs(position.cost if price is None else position.qty * price)
+
+    def _held(self, coming: Iterable[_Coming]) -> dict[str, Decimal]:
+        """Return the signed value of what is held and on its way, by instrument; dust is nothing."""
+        values: dict[str, Decimal] = {}
+        for position in self.books.open_positions():
+            if not self.books.is_dust(position):
+                value = self._value(position).copy_sign(position.qty)
+                values[position.instrument] = values.get(position.instrument, ZERO) + value
+        for each in coming:
+            values[each.instrument] = values.get(each.instrument, ZERO) + each.value
+        return values
+
+    def _group(self, instrument: Instrument, held: Mapping[str, Decimal]) -> Decimal:
+        """Return the absolute value of what is held of an instrument's group; without one it is its own."""
+        listed = self.books.instruments
+        alike = {instrument.key} | {key for key in held if instrument.group and listed[key].group == instrument.group}
+        return sum((abs(held[key]) for key in alike if key in held), ZERO)
+
+    def _day_start(self, now_ms: int, equity: Decimal | None) -> Decimal | None:
+        """Return equity at the UTC day's first mark; before that, what it is now."""
+        base = self.books.baseline
+        return base.day_start if base.day >= now_ms // DAY_MS else equity
+
+    def _index_close(self, now_ms: int) -> IndexClose | None:
+        limits = self.policy.limits
+        if is_off(limits.volatility_index) or not limits.volatility_index_file:
+            return None
+        path = self.folder / limits.volatility_index_file
+        if self._index is None or self._index.path != path:
+            self._index = DailyIndex(path)
+        return self._index.before(now_ms)
 
     def _unbooked(self) -> Decimal:
         """Return the value of coins that the venue holds beyond our ledger: nobody approved them, they count (E32)."""

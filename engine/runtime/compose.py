@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from engine.agents.context import frames_read
 from engine.agents.cycle import Desk
@@ -65,6 +66,7 @@ class Plan:
     policy: what the file and the flags ask for; what of it is in force, the store decides (R24). environ: variables
     that may tighten it; none in a replay, which must not depend on the machine. admin: None: the machine's own.
     prices: of models; empty: none is asked that costs anything.
+    folder: where the policy came from, so that a file it names is found beside it; None: the working directory.
     """
 
     policy: Policy
@@ -77,6 +79,7 @@ class Plan:
     actor: str = "trader"
     environ: Mapping[str, str] = field(default_factory=dict)
     admin: AdminSecret | None = None
+    folder: Path | None = None
 
 
 @dataclass(slots=True)
@@ -157,7 +160,7 @@ def assemble(
     store_id = books.genesis.store_id if books.genesis else ""
     venue = HeardGateway(gateway)
     router = Router(journal, venue, latch, clock, store_id)
-    surroundings = Surroundings(books, market, valuation, policy)
+    surroundings = Surroundings(books, market, valuation, policy, folder=plan.folder or Path())
     desk = Desk(journal, market, surroundings, Approvals(), router, clock, config_hash(policy), meter=meter)
     desk.keeper = Keeper(PromptStore(paths.prompts), always=durable)
     slots = slot_clock(plan.agents, books) if isinstance(clock, ManualClock) else None

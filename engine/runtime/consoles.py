@@ -46,7 +46,9 @@ async def build_demo(stack: AsyncExitStack, root: Path, recording: str, speed: f
     folder = DEMO_AGENTS / recording
     instruments = Instruments.load(None)
     agents = load_agents(folder, instruments)
-    feed, clock, plan = _replaying([bundled(recording)], speed, DEMO_WARM_BARS, policy_of(folder), agents, instruments)
+    feed, clock, plan = _replaying(
+        [bundled(recording)], speed, DEMO_WARM_BARS, policy_of(folder), agents, instruments, folder
+    )
     return await _serve(stack, root, plan, feed, clock, keeps_backups=False)
 
 
@@ -66,7 +68,7 @@ async def build_console(stack: AsyncExitStack, options: ConsoleOptions) -> Engin
         )
     recorded = _recorded(options.feed)
     if recorded:
-        feed, clock, plan = _replaying(recorded, options.speed, 0, policy, agents, instruments)
+        feed, clock, plan = _replaying(recorded, options.speed, 0, policy, agents, instruments, options.config_dir)
     else:
         feed, clock, plan = _watching(options, policy, agents, instruments)
     plan = replace(plan, prices=prices_of(options.config_dir, os.environ))
@@ -79,7 +81,7 @@ def _recorded(feed: str) -> list[Path]:
 
 def _replaying(
     files: Sequence[Path], speed: float, warm_bars: int, policy: Policy, agents: Sequence[AgentConfig],
-    instruments: Instruments,
+    instruments: Instruments, folder: Path,
 ) -> tuple[Feed, Clock, Plan]:  # fmt: skip
     listed = [instruments.for_file(path) for path in files]
     recordings = [Recording(path, one.key) for path, one in zip(files, listed, strict=True)]
@@ -96,6 +98,7 @@ def _replaying(
             RecordingOpened(instrument=one.key, name=r.name, sha256=r.sha256, interval_ms=r.interval_ms)
             for one, r in zip(listed, recordings, strict=True)
         ),
+        folder=folder,
     )
     return feed, ManualClock(min(recording.first_ms() for recording in recordings)), plan
 
@@ -110,7 +113,7 @@ def _watching(
     feed, clock = make(options, listed, interval_ms)
     plan = Plan(
         policy=policy, instruments=listed, agents=tuple(agents), source=feed.source, interval_ms=interval_ms,
-        environ=os.environ,
+        environ=os.environ, folder=options.config_dir,
     )  # fmt: skip
     return feed, clock, plan
 

@@ -154,6 +154,7 @@ def plan_of(options: ReplayOptions, recordings: list[Recording], known: Instrume
         ),
         prices=prices_of(options.config_dir) if options.config_dir else NO_PRICES,
         actor="replay",
+        folder=options.policy.parent if options.policy else options.config_dir,
     )
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 from engine.domain.agent import AgentConfig, AgentLimits, AgentStatus, Protection
+from engine.domain.conduct import RoundTrips
 from engine.domain.decision import DecisionDraft, Direction
 from engine.domain.instrument import Instrument
-from engine.domain.market import Source, SourceKind
+from engine.domain.market import Candle, Quote, Source, SourceKind
 from engine.domain.policy import AccountLimits, Policy, TradingState
 from engine.domain.valuation import Mark
 from engine.risk.situation import Situation
@@ -35,20 +37,42 @@ AGENT = AgentConfig(name="a", model="heuristic:sma_cross", instruments=(KEY,), t
 WIDE = AgentLimits(position_notional_max=D(1_000_000), portfolio_share_frac=D(1))
 _DRAFT = set(DecisionDraft.__dataclass_fields__)
 _LIMITS = set(AgentLimits.__dataclass_fields__)
-_ACCOUNT = set(AccountLimits.__dataclass_fields__) - {"trades_per_day"}
+_ACCOUNT = set(AccountLimits.__dataclass_fields__) - _LIMITS
 _INSTRUMENT = set(Instrument.__dataclass_fields__)
 _SITUATION = set(Situation.__dataclass_fields__)
+
+
+def quote(bid: object, ask: object, age_ms: int = 0) -> Quote:
+    return Quote(
+        instrument=KEY, ts_ms=NOW_MS - age_ms, received_ms=NOW_MS, bid=D(str(bid)), ask=D(str(ask)), source=SOURCE
+    )
 
 
 def mark(price: str | None, age_ms: int = 0) -> Mark | None:
     return None if price is None else Mark(D(price), NOW_MS - age_ms, SOURCE)
 
 
+def bars(closes: Sequence[object], key: str = KEY, *, volume: object = 10, minutes: int = 60) -> tuple[Candle, ...]:
+    """Return hourly bars with these closes, the last of which has just ended."""
+    span, first = minutes * 60_000, NOW_MS - minutes * 60_000 * len(closes)
+    prices = [D(str(close)) for close in closes]
+    return tuple(
+        Candle(key, first + place * span, span, price, price, price, price, D(str(volume)), SOURCE)
+        for place, price in enumerate(prices)
+    )
+
+
+def swinging(count: int, by: object, at: object = 100) -> list[Decimal]:
+    """Return closes that go up and down by a share of the price."""
+    return [D(str(at)) * (1 + D(str(by)) * (place % 2)) for place in range(count)]
+
+
 def situation(**parts: Any) -> Situation:
     """Build a situation. A text stands for a Decimal; parts go where their names belong.
 
     price, current, capital, risk and stop_frac are short for the mark, current_qty, capital, risk_per_trade_frac and
-    the protection's stop; account_per_day for the account's trades_per_day. agent, draft, policy replace the whole.
+    the protection's stop; account_per_day and account_confidence for the account's own; bid_ask for the quote. agent,
+    draft, policy replace the whole.
     """
     parts = {name: D(value) if _is_number(value) else value for name, value in parts.items()}
     price, current = parts.pop("price", D(100)), parts.pop("current", D(0))
@@ -58,6 +82,8 @@ def situation(**parts: Any) -> Situation:
         account["risk_per_trade_frac"] = parts.pop("risk")
     if "account_per_day" in parts:
         account["trades_per_day"] = parts.pop("account_per_day")
+    if "account_confidence" in parts:
+        account["confidence_min"] = parts.pop("account_confidence")
     draft = replace(DRAFT, **{name: parts.pop(name) for name in list(parts) if name in _DRAFT and name != "instrument"})
     limits = replace(WIDE, **{name: parts.pop(name) for name in list(parts) if name in _LIMITS})
     instrument = replace(INSTRUMENT, **{name: parts.pop(name) for name in list(parts) if name in _INSTRUMENT})
@@ -71,20 +97,30 @@ def situation(**parts: Any) -> Situation:
         "state": TradingState.ACTIVE,
         "mark": None if price is None else Mark(price, NOW_MS, SOURCE),
         "median": D(100),
+        "quote": parts.pop("bid_ask", None),
+        "seen_price": price,
+        "seen_ms": NOW_MS,
         "current_qty": current,
         "account_qty": current,
         "open_instruments": 0,
         "exposure": abs(current) * 100,
+        "net_exposure": current * 100,
+        "group_exposure": abs(current) * 100,
+        "held": {KEY: current * 100} if current.is_finite() and current else {},
         "agent_exposure": abs(current) * 100,
         "free_cash": D(100_000),
         "equity": D(100_000),
         "capital": D(100_000),
+        "day_start": D(100_000),
         "trades_today": 0,
         "account_trades_today": 0,
+        "trips": RoundTrips(),
         "last_loss_ms": None,
+        "last_refusal_ms": None,
         "working": 0,
         "already_decided": False,
         "market_open": True,
+        "history": lambda key: (),
     }
     unknown = set(parts) - _SITUATION
     if unknown:

@@ -95,7 +95,7 @@ def test_no_file_is_the_documented_policy(tmp_path: Path) -> None:
             "[kill_switch]\nloss = inf",
             '[kill_switch] loss \'Infinity\' is not a number; write it as "5%", "500bps" or 0.05.',
         ),
-        ("[limits]\nmax_dayly_loss = 3", "[limits] max_dayly_loss is not a known key; the keys are "),
+        ("[limits]\nmax_dayly_loss = 3", "[limits] max_dayly_loss is not a known key; did you mean daily_loss?"),
         ("[limits]\nopen_positions = -1", "[limits] open_positions -1 is out of bounds; write 0 to 1000."),
         ("[limits]\nprice_age = 90", '[limits] price_age 90 is not a duration with a unit; write "90s" or "90m".'),
         ("[ai_budget]\nusd_per_day = nan", "[ai_budget] usd_per_day NaN is not a finite amount; write one such as "),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from decimal import Decimal
 from typing import Any
@@ -11,20 +11,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.domain.agent import AgentStatus
+from engine.domain.agent import AgentStatus, SizingMethod
+from engine.domain.conduct import RoundTrips
 from engine.domain.decision import Direction
+from engine.domain.intent import Autonomy
+from engine.domain.market import Candle
 from engine.domain.policy import TradingState
 from engine.domain.risk import CheckCode, RiskCheck, Verdict
+from engine.market.daily_index import IndexClose
 from engine.risk.gate import judge
 from engine.risk.guardrails import GUARDRAILS, Applies, Assessment, Guardrail, assess, table
 from engine.risk.situation import Situation
 from engine.risk.sizing import size
-from tests.unit.situations import KEY, NOW_MS, D, mark, situation
+from tests.unit.situations import KEY, NOW_MS, D, bars, mark, quote, situation, swinging
 
 BUY, SELL, FLAT, HOLD = Direction.BUY, Direction.SELL, Direction.FLAT, Direction.HOLD
 ORDER = [
     "TRADING_STATE",
     "AGENT_STATE",
+    "AUTONOMY",
     "CONFIDENCE",
     "NOT_ALLOWED",
     "BLOCKED",
@@ -34,18 +39,37 @@ ORDER = [
     "MARKET_CLOSED",
     "PRICE_AGE",
     "PRICE_COLLAR",
+    "DECISION_AGE",
+    "PRICE_DRIFT",
+    "SPREAD",
+    "VOLATILITY_INDEX",
     "SHORT_NOT_ALLOWED",
     "STOP_INVALID",
+    "STOP_DISTANCE",
+    "REWARD_RISK",
     "COOLDOWN",
+    "REFUSAL_COOLDOWN",
+    "DAILY_LOSS",
+    "DAILY_PROFIT",
+    "WIN_RATE",
+    "AGENT_LOSS",
     "TRADES_PER_DAY",
     "ACCOUNT_TRADES_PER_DAY",
     "OPEN_POSITIONS",
+    "VOLATILITY",
+    "AVERAGE_VOLUME",
+    "CORRELATION",
+    "SIZING",
     "SIZE_CAP",
     "RISK_PER_TRADE",
     "POSITION_NOTIONAL",
     "PORTFOLIO_SHARE",
+    "GROUP_SHARE",
     "CAPITAL_SHARE",
+    "NET_EXPOSURE",
     "GROSS_EXPOSURE",
+    "LEVERAGE",
+    "VALUE_AT_RISK",
     "BUYING_POWER",
     "QTY_STEP",
     "MIN_NOTIONAL",
@@ -70,6 +94,22 @@ def test_a_plain_buy_passes_every_guardrail_in_order() -> None:
     assert {check.verdict for check in assessment.checks} == {Verdict.PASS}
     assert all(0 < len(text) <= 30 for check in assessment.checks for text in (check.observed, check.limit))
 
+
+TODAY = NOW_MS // 86_400_000
+VIX: dict[str, Any] = {"volatility_index": D(40), "volatility_index_file": "vix.csv"}
+ALIKE = {"paper:ETH/USDT": D(1), "paper:SOL/USDT": D(1), "paper:ADA/USDT": D(1)}
+
+
+def held_bars(closes: Sequence[object]) -> Callable[[str], Sequence[Candle]]:
+    """Every instrument has these closes."""
+    return lambda key: bars(closes, key)
+
+
+# From the offer of 100.02 the target is 2.4 ways to the stop away; from a limit above it, it would be fewer.
+REWARDING: dict[str, Any] = {"stop": D(95), "target": D(112)}
+SWINGS = held_bars(swinging(240, "0.02"))
+STEADY: dict[str, Any] = {"sizing": SizingMethod.VOLATILITY, "history": SWINGS}
+RISKY: dict[str, Any] = {"value_at_risk_frac": D("0.05"), "history": SWINGS}
 
 REFUSED: list[tuple[str, str, dict[str, Any]]] = [
     ("TRADING_STATE", "halted", {"state": TradingState.HALTED}),
@@ -110,6 +150,56 @@ REFUSED: list[tuple[str, str, dict[str, Any]]] = [
     ("STOP_INVALID", "target infinite", {"target": D("Infinity")}),
     ("STOP_INVALID", "the agent's own stop below zero", {"stop_frac": "1.01"}),
     ("STOP_INVALID", "the agent's own stop within a tick", {"stop_frac": "0.00001"}),
+    ("AUTONOMY", "more than the account allows", {"autonomy": Autonomy.APPROVE}),
+    ("AUTONOMY", "none allowed", {"autonomy": Autonomy.OBSERVE}),
+    ("CONFIDENCE", "below the account's own", {"account_confidence": D("0.9")}),
+    ("DECISION_AGE", "decided long ago", {"seen_ms": NOW_MS - 120_001}),
+    ("DECISION_AGE", "decided in the future", {"seen_ms": NOW_MS + 1}),
+    ("DECISION_AGE", "no age allowed", {"seen_ms": NOW_MS - 1, "decision_age_ms": 0}),
+    ("PRICE_DRIFT", "moved up", {"seen_price": D("98.9")}),
+    ("PRICE_DRIFT", "moved down", {"seen_price": D("101.1")}),
+    ("SPREAD", "wide", {"bid_ask": quote(99, 101)}),
+    ("SPREAD", "crossed", {"bid_ask": quote(101, 100)}),
+    ("SPREAD", "the paper venue's own is too wide", {"spread_frac": D("0.0003")}),
+    ("VOLATILITY_INDEX", "closed above", {**VIX, "index": IndexClose(TODAY - 1, D("40.01"))}),
+    ("STOP_DISTANCE", "too near", {"stop": D("99.95")}),
+    ("STOP_DISTANCE", "near the real entry, not the hinted one", {"stop": D("99.95"), "limit_price": D(110)}),
+    ("REWARD_RISK", "no target", {"reward_risk": D(1)}),
+    ("REWARD_RISK", "less than asked for", {"reward_risk": D(2), "stop": D(95), "target": D(109)}),
+    (
+        "REWARD_RISK",
+        "from the limit, which is the entry",
+        {"reward_risk": D(3), **REWARDING, "limit_price": D("99.5")},
+    ),
+    (
+        "REFUSAL_COOLDOWN",
+        "a refusal just now",
+        {"last_refusal_ms": NOW_MS - 59_999, "cooldown_after_refusal_ms": 60_000},
+    ),
+    ("REFUSAL_COOLDOWN", "a refusal in the future", {"last_refusal_ms": NOW_MS + 1}),
+    ("DAILY_LOSS", "more than 3 %", {"day_start": D(103_100)}),
+    ("DAILY_LOSS", "none allowed", {"daily_loss_frac": D(0)}),
+    ("DAILY_PROFIT", "reached", {"daily_profit_frac": D("0.02"), "day_start": D(98_000)}),
+    ("WIN_RATE", "below", {"win_rate_frac": D("0.5"), "trips": RoundTrips(10, 4, D(900), D(10))}),
+    ("AGENT_LOSS", "lost more", {"agent_loss_frac": D("0.01"), "trips": RoundTrips(10, 4, D(10), D(1_011))}),
+    ("VOLATILITY", "too volatile", {"volatility_frac": D("0.6"), "history": SWINGS}),
+    ("AVERAGE_VOLUME", "too little", {"average_volume": D(24_001), "history": held_bars([100] * 240)}),
+    (
+        "CORRELATION",
+        "three move alike",
+        {"correlated_positions": 3, "held": ALIKE, "history": SWINGS},
+    ),
+    ("CORRELATION", "none allowed", {"correlated_positions": 0}),
+    ("SIZING", "Kelly sees no edge", {"sizing": SizingMethod.KELLY, "trips": RoundTrips(20, 8, D(80), D(120))}),
+    ("SIZING", "a notional of nothing", {"sizing": SizingMethod.NOTIONAL}),
+    ("SIZING", "no volatility wanted", {**STEADY, "volatility_target_frac": D(0)}),
+    ("GROUP_SHARE", "none allowed", {"group_share_frac": D(0)}),
+    ("GROUP_SHARE", "others hold it all", {"group_exposure": D(100_000)}),
+    ("NET_EXPOSURE", "none allowed", {"net_exposure_frac": D(0)}),
+    ("NET_EXPOSURE", "all in use", {"net_exposure": D(100_000)}),
+    ("LEVERAGE", "none allowed", {"leverage": D(0)}),
+    ("LEVERAGE", "all in use", {"exposure": D(100_000), "gross_exposure_frac": D(2)}),
+    ("VALUE_AT_RISK", "more held than may be lost", {**RISKY, "held": {"paper:ETH/USDT": D(90_000)}}),
     ("COOLDOWN", "a loss just now", {"last_loss_ms": NOW_MS - 1_799_999}),
     ("COOLDOWN", "a loss in the future", {"last_loss_ms": NOW_MS + 1}),
     ("TRADES_PER_DAY", "used up", {"trades_today": 10, "trades_per_day": 10}),
@@ -257,7 +347,7 @@ def test_an_exit_is_not_held_up_by_what_only_concerns_entries(direction: Directi
         ("CONFIDENCE", {"confidence": None}),
         ("PRICE_AGE", {"mark": mark("100", 90_001)}),
         ("ORDER_WORKING", {"working": 1}),
-        ("CHECK_FAILED", {"limit_price": D(-5)}),
+        ("INPUT_MISSING", {"limit_price": D(-5)}),
     ],
 )
 def test_an_exit_too_needs_state_confidence_and_a_price(code: str, parts: dict[str, Any]) -> None:
@@ -290,21 +380,21 @@ def test_an_instrument_the_agent_was_not_given_is_refused() -> None:
 @pytest.mark.parametrize(
     ("parts", "names"),
     [
-        ({"equity": None}, "PORTFOLIO_SHARE: no equity"),
-        ({"equity": D("NaN")}, "PORTFOLIO_SHARE: no equity"),
-        ({"capital": None}, "SIZE_CAP: no capital"),
-        ({"quote": "EUR"}, "SIZE_CAP: no rate for EUR"),
-        ({"confidence": D("NaN")}, "CONFIDENCE: InvalidOperation"),
-        ({"stop": D("NaN")}, "STOP_INVALID: InvalidOperation"),
-        ({"free_cash": D("NaN")}, "BUYING_POWER: InvalidOperation"),
+        ({"equity": None}, "DAILY_LOSS: no equity"),
+        ({"equity": D("NaN")}, "DAILY_LOSS: no equity"),
+        ({"capital": None}, "SIZING: no capital"),
+        ({"quote": "EUR"}, "SIZING: no rate for EUR"),
+        ({"confidence": D("NaN")}, "CONFIDENCE: no number"),
+        ({"stop": D("NaN")}, "STOP_INVALID: no number"),
+        ({"free_cash": D("NaN")}, "BUYING_POWER: no number"),
         ({"exposure": D("NaN")}, "GROSS_EXPOSURE: no exposure"),
         ({"exposure": D(-1)}, "GROSS_EXPOSURE: no exposure"),
         ({"agent_exposure": D("Infinity")}, "CAPITAL_SHARE: no agent exposure"),
         ({"median": D("NaN")}, "PRICE_COLLAR: no median"),
         ({"position_notional_max": D("NaN")}, "POSITION_NOTIONAL: no notional limit"),
         ({"portfolio_share_frac": D(-1)}, "PORTFOLIO_SHARE: no share limit"),
-        ({"quantity": D("NaN")}, "SIZE_CAP: InvalidOperation"),
-        ({"risk": D("NaN")}, "RISK_PER_TRADE: no risk per trade"),
+        ({"quantity": D("NaN")}, "SIZE_CAP: no number"),
+        ({"risk": D("NaN")}, "SIZING: no risk per trade"),
         ({"qty_step": D(0)}, "QTY_STEP: no quantity step"),
     ],
     ids=str,
@@ -312,7 +402,7 @@ def test_an_instrument_the_agent_was_not_given_is_refused() -> None:
 def test_what_is_missing_or_no_number_is_a_refusal_that_names_it(parts: dict[str, Any], names: str) -> None:
     s = situation(**parts)
     assessment = assess(s, D(500))
-    assert word(assessment) == "CHECK_FAILED"
+    assert word(assessment) == "INPUT_MISSING"
     assert assessment.refused is not None
     assert assessment.refused.observed == names
 
@@ -331,14 +421,14 @@ def broken(s: Situation, target: Decimal) -> Any:
         (broken, "RuntimeError"),
         (rule(D(501), "", ""), "moved the target away"),
         (rule(D(-1), "", ""), "moved the target away"),
-        (rule(D("NaN"), "", ""), "InvalidOperation"),
+        (rule(D("NaN"), "", ""), "no number"),
         (rule(True), "ValueError"),
     ],
 )
 def test_a_guardrail_that_breaks_or_moves_a_target_away_refuses(bad: Any, why: str) -> None:
     guardrail = Guardrail(CheckCode.COOLDOWN, "", Applies.EVERY, "", "", bad)
     assessment = assess(situation(), D(500), (guardrail,))
-    assert word(assessment) == "CHECK_FAILED"
+    assert word(assessment) == ("INPUT_MISSING" if why == "no number" else "CHECK_FAILED")
     assert assessment.refused is not None
     assert assessment.refused.observed == f"COOLDOWN: {why}"
     assert assessment.target == D(0)
@@ -368,7 +458,7 @@ def test_the_table_for_the_documentation_has_a_row_per_guardrail() -> None:
         "CONFIDENCE",
         "the confidence is there and high enough",
         "every order",
-        "limits.confidence_min",
+        "limits.confidence_min, policy limits.confidence_min",
         "0.6",
     ) in rows
 

@@ -25,7 +25,7 @@ from engine.execution.router import Prepared, Router
 from engine.ops.simulate.gateway import SimGateway
 from engine.ops.simulate.mutant import mutant
 from engine.risk.situation import Situation
-from engine.risk.surroundings import Surroundings
+from engine.risk.surroundings import Seen, Surroundings
 from engine.store.journal import Journal
 
 
@@ -228,9 +228,10 @@ class _Bent(Surroundings):
         return situation
 
     def gather(
-        self, agent: AgentConfig, draft: DecisionDraft, decision_id: str, now_ms: int, beside: Sequence[Intent] = ()
-    ) -> Situation:
-        return self.bend(super().gather(agent, draft, decision_id, now_ms, beside))
+        self, agent: AgentConfig, draft: DecisionDraft, decision_id: str, now_ms: int, beside: Sequence[Intent] = (),
+        *, seen: Seen | None = None,
+    ) -> Situation:  # fmt: skip
+        return self.bend(super().gather(agent, draft, decision_id, now_ms, beside, seen=seen))
 
 
 @mutant("surroundings")
