@@ -43,6 +43,8 @@ COMMANDS = {
     "fills": ("reading:fills", "List fills."),
     "positions": ("reading:positions", "List open positions."),
     "differences": ("differences:differences", "List what differs from the venue; explain or approve it."),
+    "spend": ("spend:spend", "Show what models cost, what is left of the caps, and a ledger by day."),
+    "ai": ("spend:ai", "Let models be asked, or not."),
     "policy": ("policy:policy", "Show the limits in force; propose, approve or reject a change."),
     "explain": ("reading:explain", "Show everything behind one decision."),
     "rerun": ("rerun:rerun", "Judge a recorded decision again, also under another policy or model."),

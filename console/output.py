@@ -64,6 +64,7 @@ _INSTANTS = {
     "equity_last_ms": "equity_last_at",
     "last_ms": "last_at",
     "next_slot_ms": "next_slot_at",
+    "runs_out_ms": "runs_out_at",
 }
 
 

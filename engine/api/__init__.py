@@ -28,6 +28,7 @@ from engine.api.commands import (
     Resume,
     SetPassphrase,
     SubmitTicket,
+    SwitchAi,
     Ticket,
     Unblock,
 )
@@ -67,7 +68,7 @@ API_VERSION = 1
 Command = (
     Halt | Resume | CancelAll | Flatten | Approve | Reject | Resolve | Unblock | ExplainDifference | ApproveDifference
     | AgentControl | PreviewTicket | SubmitTicket | BackUp | Query | ProposeChange | ApproveChange | RejectChange
-    | SetPassphrase
+    | SetPassphrase | SwitchAi
 )  # fmt: skip
 
 
@@ -99,7 +100,7 @@ __all__ = [
     "MarketView", "Mode",
     "OrderRole", "OrderStatus", "OrderType", "OrderView", "PolicyChange", "PolicyView", "PositionView",
     "PreviewTicket", "ProposeChange", "Query", "Reject", "RejectChange", "Reply", "Resolve", "Resume", "RiskCheck",
-    "Sense", "SetPassphrase", "Side", "Snapshot", "SourceKind", "StreamLine", "SubmitTicket", "Ticket",
+    "Sense", "SetPassphrase", "Side", "Snapshot", "SourceKind", "StreamLine", "SubmitTicket", "SwitchAi", "Ticket",
     "TicketPreview", "TradeEffect", "TradingState", "Unblock", "Verdict", "amount", "describe_action", "frac",
     "percent", "plain",
 ]  # fmt: skip

@@ -108,6 +108,16 @@ class ApproveDifference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchAi:
+    """Let models be asked, or not; needs a typed reason. provider: one of them, "" for all."""
+
+    on: bool
+    reason: str
+    provider: str = ""
+    actor: str = "trader"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AgentControl:
     """Start, pause, resume or stop one agent. action: one of those words."""
 

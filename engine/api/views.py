@@ -133,7 +133,13 @@ class KillGauge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetView:
-    """AI spend of the UTC day. reserved: held for calls in flight."""
+    """AI spend of the UTC day, and of the month where it says so. reserved: held for calls in flight.
+
+    runs_out_ms: when the day's cap is reached at this pace, None where it lasts. decisions: cycles that asked; trades:
+    today's, of the agents that asked. day_pnl_after: the day's profit after what models cost; share_of_pnl: what they
+    cost of it. Both None where it is not in dollars; the share too where there is no profit.
+    off_reason: why models may not be asked, "" when they may. notice: what to do about the price list, "" for nothing.
+    """
 
     usd_spent: Decimal
     usd_reserved: Decimal
@@ -141,6 +147,22 @@ class BudgetView:
     tokens_spent: int
     tokens_cap: int
     calls: int
+    tokens_reserved: int = 0
+    usd_month_spent: Decimal = Decimal(0)
+    usd_month_reserved: Decimal = Decimal(0)
+    usd_month_cap: Decimal = Decimal(0)
+    tokens_month_spent: int = 0
+    tokens_month_cap: int = 0
+    usd_per_hour: Decimal = Decimal(0)
+    runs_out_ms: int | None = None
+    decisions: int = 0
+    trades: int = 0
+    usd_per_decision: Decimal | None = None
+    usd_per_trade: Decimal | None = None
+    day_pnl_after: Decimal | None = None
+    share_of_pnl: Decimal | None = None
+    off_reason: str = ""
+    notice: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

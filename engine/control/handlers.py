@@ -26,6 +26,7 @@ from engine.api import (
     Resume,
     SetPassphrase,
     SubmitTicket,
+    SwitchAi,
     Unblock,
 )
 from engine.control import differing, resolving, tickets
@@ -33,6 +34,7 @@ from engine.control.approving import use
 from engine.control.core import Core
 from engine.control.governing import Governor
 from engine.control.policy_views import change_row
+from engine.control.spending import switch_ai
 from engine.domain.agent import AgentStatus
 from engine.domain.events import AgentChanged, ApprovalClosed
 from engine.domain.governance import AskedBy, PolicyChange
@@ -82,6 +84,7 @@ class Handlers:
             ApproveChange: self._approve_change,
             RejectChange: self._reject_change,
             SetPassphrase: self._passphrase,
+            SwitchAi: self._switch_ai,
             Query: self._query,
         }
 
@@ -197,6 +200,9 @@ class Handlers:
 
     async def _submit(self, command: SubmitTicket) -> Reply:
         return Reply(ok=True, text=await tickets.submit(self._core, command.ticket, command.preview_id))
+
+    async def _switch_ai(self, command: SwitchAi) -> Reply:
+        return Reply(ok=True, text=switch_ai(self._core, command))
 
     async def _backup(self, command: BackUp) -> Reply:
         if self._back_up is None:

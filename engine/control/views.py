@@ -8,7 +8,6 @@ from engine.agents.manager import RunningAgent
 from engine.api import (
     AgentView,
     ApprovalView,
-    BudgetView,
     CertificateView,
     DifferenceView,
     KillGauge,
@@ -19,6 +18,7 @@ from engine.api import (
 )
 from engine.control.core import Core
 from engine.control.policy_views import policy_view
+from engine.control.spending import budget_view
 from engine.domain.agent import AgentStatus
 from engine.domain.events import DifferenceFound
 from engine.domain.intent import Mode
@@ -69,7 +69,7 @@ def snapshot(core: Core, *, mono_ms: float, progress: float | None, finished: bo
         orders=tuple(_order(o, now_ms) for o in books.orders.values()),
         approvals=tuple(_approval(core, w, now_ms) for w in core.desk.approvals.waiting.values()),
         kill=_gauges(core),
-        budget=_budget(core),
+        budget=budget_view(core, now_ms),
         agents=tuple(_agent(core, agent, now_ms) for agent in core.agents.values()),
         markets=tuple(_market(core, key, now_ms) for key in sorted(books.instruments)),
         equity_curve=(*core.watch.curve, (now_ms, equity)) if equity is not None else tuple(core.watch.curve),
@@ -192,15 +192,6 @@ def _gauges(core: Core) -> tuple[KillGauge, ...]:
         )
         for g in gauges
     )
-
-
-def _budget(core: Core) -> BudgetView:
-    """Deterministic models cost nothing; the caps are the policy's."""
-    budget = core.policy.ai_budget
-    return BudgetView(
-        usd_spent=ZERO, usd_reserved=ZERO, usd_cap=budget.usd_per_day,
-        tokens_spent=0, tokens_cap=budget.tokens_per_day, calls=0,
-    )  # fmt: skip
 
 
 def _agent(core: Core, agent: RunningAgent, now_ms: int) -> AgentView:

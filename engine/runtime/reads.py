@@ -19,6 +19,7 @@ from engine.store.changes import policy_events, policy_requests
 from engine.store.explain import explain
 from engine.store.export import export as export_table
 from engine.store.reader import AsyncReader, Question, Reader
+from engine.store.spend import spend
 from engine.store.verify import VerifyReport
 from engine.store.verify import verify as verify_store
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 ROWS_SHOWN = 50
 ROWS_MAX = 1_000_000
+SPEND_DAYS, SPEND_DAYS_MAX = 30, 3_660
 
 
 class StoreReader:
@@ -63,6 +65,8 @@ def question(name: str, args: dict[str, str]) -> Question[Any]:
         return _only(queries.positions(open_only=True), agent, instrument, limit)
     if name == "differences":
         return queries.differences(limit, open_only=args.get("open_only", "").lower() == "true")
+    if name == "spend":
+        return spend(_days(args.get("days", str(SPEND_DAYS))), SystemClock().now_ms())
     if name == "policy_requests":
         return policy_requests(limit, open_only=args.get("open_only", "").lower() == "true")
     plain_lists = {
@@ -70,7 +74,9 @@ def question(name: str, args: dict[str, str]) -> Question[Any]:
         "incidents": queries.incidents, "answered": queries.approvals, "policy_events": policy_events,
     }  # fmt: skip
     if name not in plain_lists:
-        known = ", ".join(("decisions", "positions", "differences", "explain", "policy_requests", *plain_lists))
+        known = ", ".join(
+            ("decisions", "positions", "differences", "explain", "spend", "policy_requests", *plain_lists)
+        )
         raise UsageError(f"No table {name!r}; there are: {known}.")
     return _only(plain_lists[name](limit if not (agent or instrument) else None), agent, instrument, limit)
 
@@ -82,6 +88,12 @@ def with_files(paths: StorePaths, name: str, answer: Any) -> Any:
     from engine.runtime.explaining import with_kept  # only what a model was asked needs it
 
     return with_kept(paths, answer)
+
+
+def _days(text: str) -> int:
+    if not (text.isdecimal() and 0 < int(text) <= SPEND_DAYS_MAX):
+        raise UsageError(f"days {text[:20]!r} is not a number of days from 1 to {SPEND_DAYS_MAX}.")
+    return int(text)
 
 
 def _limit(text: str) -> int:

@@ -2,8 +2,8 @@
 
 Checked, in this order for each row: seq without a gap, the hash chain (L6), a strict reading of its event, its fill
 and ledger rows (L3, L4); then all other tables, balances against the ledger (L1), positions against the fills and
-the account's holdings (L2), profit against money (L9), and the anchor. The store is opened for reading
-only; the first breach ends the proof.
+the account's holdings (L2), profit against money (L9), AI spend against its holds and caps (B1, B2), and the anchor.
+The store is opened for reading only; the first breach ends the proof.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from engine.store.trails import apply_event
 
 _FETCH = 4096
 _HOLDINGS = ACCOUNT_NUMBER[Account.HOLDINGS]
+_AI_SPEND = ACCOUNT_NUMBER[Account.AI_SPEND]
 _ROUNDING = Decimal("1e-9")
 """Sums of amounts with more than 28 digits may differ by less than this; nothing else may."""
 
@@ -108,6 +109,7 @@ class Proof:
         self.held: dict[int, Decimal] = {}
         self.traded: dict[tuple[str, str], Decimal] = {}
         self.aside = ZERO
+        self.ai_spend = ZERO
         self.markets: set[tuple[int, str]] = set()
         self.fills: Iterator[tuple[Any, ...]] = iter(())
         self.ledger: Iterator[tuple[Any, ...]] = iter(())
@@ -268,6 +270,8 @@ class Proof:
             amount = Decimal(text)
             if target == _HOLDINGS:
                 self.held[asset] = self.held.get(asset, ZERO) + amount
+            if target == _AI_SPEND:
+                self.ai_spend += amount
             if source == _HOLDINGS:
                 self.held[asset] = self.held.get(asset, ZERO) - amount
         self.changes.ledger.clear()
@@ -296,6 +300,11 @@ class Proof:
             total = self.traded.get(where, ZERO)
             if where[0] != EXTERNAL and plain(total) != figures[0]:
                 _breach(f"positions row {where} is {figures[0]}, but its fills add up to {plain(total)}.")
+        if self.ai_spend != self.books.spend.total.usd:
+            _breach(
+                f"ledger rows of AI spend add up to {plain(self.ai_spend)}, but {plain(self.books.spend.total.usd)} "
+                "USD was posted."
+            )
         self._holdings()
         self._profit()
 

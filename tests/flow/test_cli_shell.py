@@ -134,6 +134,7 @@ def test_init_writes_files_once(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "config").rglob("*.toml")) == [
         "instruments.toml",
         "policy.toml",
+        "prices.toml",
         "rsi-dip.toml",
         "sma-cross.toml",
     ]

@@ -38,6 +38,7 @@ commands = st.one_of(
         price=st.none() | st.decimals(min_value=0, max_value=10**9, places=8),
     ),
     st.builds(api.AgentControl, agent=texts, action=texts, reason=texts, actor=texts),
+    st.builds(api.SwitchAi, on=st.booleans(), reason=texts, provider=texts, actor=texts),
     st.builds(api.PreviewTicket, ticket=tickets),
     st.builds(api.SubmitTicket, ticket=tickets, preview_id=texts, actor=texts),
     st.builds(api.ProposeChange, changes=st.dictionaries(texts, texts, max_size=3), reason=texts),
@@ -62,7 +63,7 @@ def test_every_command_of_the_api_can_be_sent() -> None:
     assert set(COMMANDS) == {
         "Halt", "Resume", "CancelAll", "Flatten", "Approve", "Reject", "Resolve", "Unblock",
         "ExplainDifference", "ApproveDifference", "AgentControl", "PreviewTicket", "SubmitTicket", "BackUp", "Query",
-        "ProposeChange", "ApproveChange", "RejectChange", "SetPassphrase",
+        "ProposeChange", "ApproveChange", "RejectChange", "SetPassphrase", "SwitchAi",
     }  # fmt: skip
 
 
