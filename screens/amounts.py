@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
-from engine.api import AmountError, amount, frac, percent, plain
+from engine.api import EQUITY_UNIT, AmountError, OrderType, amount, frac, percent, plain
 from screens.format import safe
 
 OFF = "off"
@@ -15,6 +15,9 @@ TARGET_MAX = Decimal(10)
 PRICE_FROM = Decimal(100)
 NEAR_PRICE = Decimal(2)
 _NUMBER = re.compile(r"[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?|[0-9]+\.?[0-9]*|\.[0-9]+")
+
+
+_SIZE = re.compile(r"(?P<number>\S+?)(?:\s*(?P<share>%|bps)|\s+(?P<asset>[A-Za-z][A-Za-z0-9]{0,11}))?", re.IGNORECASE)
 
 
 class FieldError(ValueError):
@@ -56,6 +59,33 @@ def positive(name: str, label: str, text: str) -> Decimal:
     if not value > 0:
         raise FieldError(name, f"{label} must be above 0; the side says which way.")
     return value
+
+
+def size(text: str) -> tuple[Decimal, str]:
+    """Read a quantity and what it counts: units, an amount of an asset, or a share of equity. Raises FieldError.
+
+    >>> size("0.25"), size("500 usdt"), size("2%")
+    ((Decimal('0.25'), ''), (Decimal('500'), 'USDT'), (Decimal('0.02'), '%'))
+    """
+    read = _SIZE.fullmatch(text)
+    if read is None or not (read["share"] or read["asset"]):
+        return positive("qty", "Quantity", text), ""
+    if read["asset"]:
+        return positive("qty", "Quantity", read["number"]), read["asset"].upper()
+    positive("qty", "Quantity", read["number"])
+    share = frac(f"{plain(read_number(read['number']))}{read['share'].lower()}", name="Quantity")
+    if share > 1:
+        raise FieldError("qty", f"Quantity {safe(text, SHOWN_MAX)} is more than all of the equity; write 100% or less.")
+    return share, EQUITY_UNIT
+
+
+def own_price(order_type: OrderType, text: str) -> Decimal | None:
+    """Read the price of a LIMIT or STOP order; a MARKET order has none. Raises FieldError."""
+    if order_type is OrderType.MARKET and text:
+        raise FieldError("limit", "A MARKET order has no price of its own; empty it, or choose LIMIT or STOP.")
+    if order_type is not OrderType.MARKET and not text:
+        raise FieldError("limit", f"A {order_type.value} order needs its price.")
+    return positive("limit", "Price", text) if text else None
 
 
 def stop_share(text: str, price: Decimal | None) -> Decimal | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from functools import partial
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -13,6 +13,7 @@ from textual.widget import Widget
 from textual.widgets import Button, Input
 
 from engine.api import (
+    EQUITY_UNIT,
     MarketView,
     OrderType,
     PreviewTicket,
@@ -20,17 +21,21 @@ from engine.api import (
     SubmitTicket,
     Ticket,
     TicketPreview,
+    Verdict,
     percent,
 )
-from screens.amounts import FieldError, positive, stop_share, target_share
+from screens.amounts import FieldError, own_price, size, stop_share, target_share
 from screens.checks import ChecksPane, checks_rows
 from screens.dialog import Dialog, field
+from screens.effect import effect_pairs
 from screens.format import age, exact, money, price, qty, safe, wrap
 from screens.model import ConsoleModel
 from screens.rows import Row, pair, text_row
 from screens.widgets.choice import Choice
 from screens.widgets.guard import event_clock_s
 from screens.widgets.lines import Lines
+
+T = TypeVar("T")
 
 
 class TicketScreen(Dialog):
@@ -59,10 +64,10 @@ class TicketScreen(Dialog):
         yield field("Instrument", Choice(self._names, id="instrument"))
         yield Lines(id="market", classes="said")
         yield field("Side", Choice([side.value for side in Side], id="side"))
-        yield field("Type", Choice([OrderType.MARKET.value, OrderType.LIMIT.value], id="type"))
+        yield field("Type", Choice([OrderType.MARKET.value, OrderType.LIMIT.value, OrderType.STOP.value], id="type"))
         for name, label, value, hint in (
-            ("qty", "Quantity", "", "such as 0.25"),
-            ("limit", "Limit price", "", "for LIMIT only"),
+            ("qty", "Quantity", "", "0.25, 500 USDT or 2%"),
+            ("limit", "Price", "", "for LIMIT and STOP"),
             ("stop", "Stop", STOP, "such as 2%, or off"),
             ("target", "Target", "", "such as 5%, or off"),
         ):
@@ -189,23 +194,25 @@ class TicketScreen(Dialog):
         for name in ("qty", "limit", "stop", "target"):
             self.query_one(f"#{name}-said", Lines).put([])
         order_type, wrong = OrderType(self.query_one("#type", Choice).value), list[FieldError]()
-        size = _tried(lambda: positive("qty", "Quantity", self._text("qty")), wrong)
-        limit = _tried(lambda: _limit(order_type, self._text("limit")), wrong)
+        wanted = _tried(lambda: size(self._text("qty")), wrong)
+        own = _tried(lambda: own_price(order_type, self._text("limit")), wrong)
         market = self._market()
-        entry = limit or (market.price if market else None)
+        entry = own or (market.price if market else None)
         stop = _tried(lambda: stop_share(self._text("stop"), entry), wrong)
         target = _tried(lambda: target_share(self._text("target"), entry), wrong)
-        if wrong or size is None:
+        if wrong or wanted is None:
             self._say_wrong(wrong)
             return None
         return Ticket(
             instrument=self.query_one("#instrument", Choice).value,
             side=Side(self.query_one("#side", Choice).value),
             order_type=order_type,
-            qty=size,
-            limit_price=limit,
+            qty=wanted[0],
+            limit_price=own if order_type is OrderType.LIMIT else None,
             stop_frac=stop,
             target_frac=target,
+            unit=wanted[1],
+            trigger_price=own if order_type is OrderType.STOP else None,
         )
 
     def _say_wrong(self, wrong: list[FieldError]) -> None:
@@ -221,7 +228,7 @@ class TicketScreen(Dialog):
         return self.query_one(f"#{name}", Input).value.strip()
 
 
-def _tried(read: Callable[[], Decimal | None], wrong: list[FieldError]) -> Decimal | None:
+def _tried(read: Callable[[], T | None], wrong: list[FieldError]) -> T | None:
     """Read one field; what is wrong with it is kept, for all of them are told at once."""
     try:
         return read()
@@ -230,19 +237,12 @@ def _tried(read: Callable[[], Decimal | None], wrong: list[FieldError]) -> Decim
         return None
 
 
-def _limit(order_type: OrderType, text: str) -> Decimal | None:
-    if order_type is OrderType.MARKET and text:
-        raise FieldError("limit", "A MARKET order has no limit price; empty it, or choose LIMIT.")
-    if order_type is OrderType.LIMIT and not text:
-        raise FieldError("limit", "A LIMIT order needs its price.")
-    return positive("limit", "Limit price", text) if text else None
-
-
 FIELD_ROWS = 9
 CHROME_ROWS = 9  # our two lines, the card's border and padding, the status
 STOP = "2%"
+PRICES = {OrderType.MARKET: "Price", OrderType.LIMIT: "Limit price", OrderType.STOP: "Waits for"}
 TYPED_MAX = 200  # far beyond any number: a longer one is refused whole, not cut to one that was not meant
-LABELS = {"qty": "Quantity", "limit": "Limit price", "stop": "Stop", "target": "Target"}
+LABELS = {"qty": "Quantity", "limit": "Price", "stop": "Stop", "target": "Target"}
 NOT_YET = "Press enter in a field: the guardrails say what they would let through. Nothing is sent by that."
 
 
@@ -262,25 +262,38 @@ def _verdict_words(preview: TicketPreview) -> tuple[str, str]:
 def preview_rows(ticket: Ticket, preview: TicketPreview, width: int) -> list[Row]:
     """What would be sent, and each check: those that bite first."""
     sent = preview.qty if not preview.refused else Decimal(0)
-    reduced = f"{qty(sent)} of {qty(ticket.qty)}" if sent != ticket.qty else qty(sent)
-    rows = [
+    reduced = f"{qty(sent)} of {qty(preview.asked_qty)}" if sent != preview.asked_qty else qty(sent)
+    bitten = [check for check in preview.checks if check.verdict is not Verdict.PASS]
+    return [
         pair(f"{ticket.side.value} {ticket.order_type.value}", reduced, "strong", width),
-        pair("Price", exact(preview.price), "", width),
+        *_unit_row(ticket, preview, width),
+        *checks_rows(bitten, width),
+        pair(PRICES[ticket.order_type], exact(preview.price), "", width),
         *_rounding(ticket, preview, width),
         pair("Order value", money(preview.notional), "", width),
         pair("Fee, about", money(preview.fee), "", width),
         _stop_row(ticket, preview, width),
         pair("Target" + _echo(ticket.target_frac), _level(preview.target_price), "", width),
+        *(effect_pairs(preview.effect, width) if preview.effect else ()),
         text_row(""),
+        *checks_rows((check for check in preview.checks if check.verdict is Verdict.PASS), width),
     ]
-    return rows + checks_rows(preview.checks, width)
+
+
+def _unit_row(ticket: Ticket, preview: TicketPreview, width: int) -> list[Row]:
+    """Say what a quantity in another unit comes to."""
+    if not ticket.unit or preview.asked_qty == ticket.qty:
+        return []
+    told = f"{percent(ticket.qty)} of equity" if ticket.unit == EQUITY_UNIT else f"{qty(ticket.qty)} {ticket.unit}"
+    return [pair(safe(f"{told} is", 24), f"{qty(preview.asked_qty)} units", "", width)]
 
 
 def _rounding(ticket: Ticket, preview: TicketPreview, width: int) -> list[Row]:
     """Say in words that the price typed lies between two ticks, and which it becomes."""
-    if ticket.limit_price is None or preview.price is None or preview.price == ticket.limit_price:
+    typed = ticket.limit_price or ticket.trigger_price
+    if typed is None or preview.price is None or preview.price == typed:
         return []
-    told = f"{exact(ticket.limit_price)} is between two price ticks; {exact(preview.price)} would be sent."
+    told = f"{exact(typed)} is between two price ticks; {exact(preview.price)} would be sent."
     return [text_row(line, "warn") for line in wrap(told, width, 3)]
 
 

@@ -34,6 +34,7 @@ from screens.widgets.stream import StreamPane
 from tests.ui.fakes import (
     BTC,
     CERTIFICATE,
+    EFFECT,
     ETH,
     FakeClient,
     agent,
@@ -330,7 +331,10 @@ WRONG: list[tuple[dict[str, str], str]] = [
     ({"qty": "1", "stop": "0%"}, "above 0"),
     ({"qty": "1", "stop": "99.1%"}, "above 99%"),
     ({"qty": "1", "target": "1001%"}, "above 1000%"),
-    ({"qty": "1", "limit": "64000"}, "MARKET order has no limit price"),
+    ({"qty": "500 US DT"}, "is not a number"),
+    ({"qty": "101%"}, "more than all of the equity"),
+    ({"qty": "-2%"}, "must be above 0"),
+    ({"qty": "1", "limit": "64000"}, "MARKET order has no price of its own"),
 ]
 
 
@@ -379,6 +383,48 @@ async def test_a_ticket_is_what_was_typed(fields: dict[str, str], expected: tupl
         assert isinstance(sent, PreviewTicket)
         amounts = (sent.ticket.qty, sent.ticket.stop_frac, sent.ticket.target_frac)
         assert amounts == tuple(None if each is None else Decimal(each) for each in expected)
+
+
+@pytest.mark.parametrize(
+    ("typed", "qty", "unit"),
+    [
+        ("500 USDT", "500", "USDT"),
+        ("0.25 btc", "0.25", "BTC"),
+        ("2%", "0.02", "%"),
+        ("1,500 usdt", "1500", "USDT"),
+        ("50bps", "0.005", "%"),
+    ],
+)
+async def test_a_quantity_may_be_in_another_unit(typed: str, qty: str, unit: str) -> None:
+    client = FakeClient()
+    app, _host = console(client)
+    async with app.run_test(size=SIZE) as pilot:
+        await on_ticket(pilot, qty=typed)
+        await press_in(pilot, "qty", "enter")
+        (sent,) = client.sent
+        assert isinstance(sent, PreviewTicket)
+        assert (sent.ticket.qty, sent.ticket.unit) == (Decimal(qty), unit)
+
+
+async def test_a_stop_ticket_has_its_price_and_shows_the_portfolio_after_it() -> None:
+    client = FakeClient()
+    client.replies[PreviewTicket] = Reply(ok=True, text="", data=preview(asked_qty=Decimal("0.2"), effect=EFFECT))
+    app, _host = console(client)
+    async with app.run_test(size=SIZE) as pilot:
+        screen = await on_ticket(pilot, qty="13,000 USDT")
+        screen.query_one("#type").focus()
+        await pilot.pause()
+        await pilot.press("right", "right")
+        screen.query_one("#limit", Input).value = "64120.55"
+        await press_in(pilot, "qty", "enter")
+        (sent,) = client.sent
+        assert isinstance(sent, PreviewTicket)
+        assert (sent.ticket.order_type, sent.ticket.trigger_price) == (OrderType.STOP, Decimal("64120.55"))
+        assert sent.ticket.limit_price is None
+        await until(pilot, lambda: "Waits for" in screen_text(app))
+        text = " ".join(screen_text(app).split())
+        for told in ("13,000 USDT is", "0.2 units", "87,000 -> 80,333", "133.20 (0.13%)"):
+            assert told in text
 
 
 async def test_a_ticket_without_a_stop_says_so_in_its_preview() -> None:
