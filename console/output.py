@@ -36,6 +36,11 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, default=_jsonable, ensure_ascii=True, allow_nan=False))
 
 
+def plain_data(value: Any) -> Any:
+    """Return values as JSON carries them, whether they came over the socket or from this process."""
+    return json.loads(json.dumps(value, default=_jsonable, allow_nan=False))
+
+
 def _jsonable(value: Any) -> Any:
     if isinstance(value, Decimal):
         return format(value, "f")

@@ -16,7 +16,7 @@ _DRAWN = ("equity_curve", "built_mono_ms", "markets")
 _TABLES: dict[str, Sequence[str]] = {
     "positions": ("agent", "instrument", "qty", "average_price", "mark", "unrealized", "stop_price", "target_price"),
     "orders": ("client_order_id", "agent", "instrument", "role", "side", "qty", "filled_qty", "status"),
-    "approvals": ("approval_id", "code", "agent", "instrument", "side", "qty", "price"),
+    "approvals": ("approval_id", "agent", "instrument", "side", "qty", "price"),
     "agents": ("name", "status", "model", "autonomy", "cycles", "trades_today", "realized", "last"),
     "kill": ("rule", "tier", "seen", "warning", "entries off", "halt", "flatten"),
 }

@@ -69,26 +69,6 @@ def flatten(store: Path | None, as_json: bool) -> int:
     return answer(send(store, Flatten()), as_json=as_json)
 
 
-@command("approve", reads=True)
-@click.argument("approval_id", metavar="ID")
-@click.argument("code")
-def approve(store: Path | None, as_json: bool, approval_id: str, code: str) -> int:
-    """Approve the waiting trade ID by the CODE that `quarterdeck approvals` shows beside it."""
-    from engine.api import Approve
-
-    return answer(send(store, Approve(approval_id=approval_id, code=code)), as_json=as_json)
-
-
-@command("reject", reads=True)
-@click.argument("approval_id", metavar="ID")
-@click.option("--note", default="", help="Why; it goes into the journal.")
-def reject(store: Path | None, as_json: bool, approval_id: str, note: str) -> int:
-    """Reject the waiting trade ID."""
-    from engine.api import Reject
-
-    return answer(send(store, Reject(approval_id=approval_id, note=note)), as_json=as_json)
-
-
 @command("resolve", reads=True)
 @click.argument("order_id", metavar="ORDER")
 @click.option("--assume", required=True, type=click.Choice(["not-sent", "canceled"]), help="What became of it.")

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from console.options import INSTANT, Refusal, command
-from console.output import print_fields, print_json, print_rows, with_instants
+from console.output import print_fields, print_json, print_rows
 
 LIMIT = 50
 EXPLAIN_NOTHING = "There is no cycle {cycle!r} in this store; `quarterdeck decisions` lists them."
@@ -74,14 +74,6 @@ positions = _listing(
     "No positions.",
     ("agent", "instrument", "qty", "average_price", "realized", "entered"),
 )
-
-
-@command("approvals", reads=True)
-def approvals(store: Path | None, as_json: bool) -> None:
-    """List the trades that wait for you, with the code to type."""
-    columns = ("approval_id", "code", "agent", "instrument", "side", "order_type", "qty", "price", "expires_in_ms")
-    rows = with_instants(ask(store, "approvals"))
-    print_rows(rows, as_json=as_json, nothing="Nothing waits for you.", columns=columns)
 
 
 @command("status", reads=True)
