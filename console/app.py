@@ -233,6 +233,18 @@ class QuarterdeckApp(App[int]):
         else:
             self._open(ApproveScreen(self.model, card))
 
+    def action_policy(self, request_id: str = "") -> None:
+        """Open the oldest change of the policy that waits, or the one named."""
+        from screens.policy import PolicyScreen
+
+        policy = self.model.snapshot.policy if self.model.snapshot else None
+        waiting = [each for each in policy.changes if request_id in ("", each.request_id)] if policy else []
+        if waiting:
+            self._open(PolicyScreen(self.model, waiting[0]))
+        else:
+            in_force = f"; version {policy.version} is in force" if policy else ""
+            self._say(f"No change of the policy waits{in_force}.")
+
     def action_ticket(self) -> None:
         """Open the ticket for a trade of the trader's own."""
         from screens.ticket import TicketScreen

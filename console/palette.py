@@ -21,6 +21,7 @@ NAMED = (
     ("Flatten", "flatten", "F10 · asks for a typed word, then closes every position"),
     ("Resume trading", "resume", "r · asks for a reason"),
     ("Approve the oldest trade", "approve", "a · opens its card"),
+    ("Policy change that waits", "policy", "g · opens the oldest one's card"),
     ("Ticket", "ticket", "t · a trade of your own"),
     ("Flatten certificate", "certificate", "c · the last one"),
     ("Bell on or off", "toggle_bell", "rings when a trade begins to wait for you"),
@@ -55,6 +56,11 @@ class Commands(Provider):
         for name, action, told in NAMED:
             yield name, getattr(self.app, f"action_{action}"), told
         model: ConsoleModel = self.app.model  # type: ignore[attr-defined]
+        policy = model.snapshot.policy if model.snapshot else None
+        for change in policy.changes if policy else ():
+            name = f"Policy change {safe(change.request_id, 12)} of {safe(change.actor, 20)}"
+            opened = partial(self.app.action_policy, change.request_id)  # type: ignore[attr-defined]
+            yield name, opened, "it waits for the admin"  # the palette reads this as markup: no text of others
         for order in model.snapshot.orders if model.snapshot else ():
             if order.status in (OrderStatus.UNKNOWN, OrderStatus.CANCEL_PENDING):
                 name = f"Resolve order {safe(order.client_order_id, 12)} of {safe(order.agent, 20)}"

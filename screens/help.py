@@ -24,6 +24,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         (
             ("a", "Open the oldest trade that waits for approval. Nothing opens by itself."),
             ("t", "Write a trade of your own; the same guardrails check it before it is sent."),
+            ("g", "Open the oldest change of the policy that waits for the admin."),
             ("r", "Resume trading after a halt, with a typed reason."),
             ("c", "Show the certificate of the last flatten."),
         ),
@@ -53,7 +54,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("state", "ACTIVE, REDUCING (exits only) or HALTED (no new exposure)"),
             ("EQ, DAY", "equity with open positions at their marks, and today's profit or loss"),
             ("DATA, ENG", "the age of the newest price, and of the engine's last word"),
-            ("APPR", "trades that wait for your answer"),
+            ("APPR, POL", "trades, and changes of the policy, that wait for your answer"),
         ),
     ),
 )

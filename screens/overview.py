@@ -27,6 +27,7 @@ from screens.widgets.stream import StreamPane
 KEYS = (
     ("a", "approve"),
     ("t", "ticket"),
+    ("g", "policy"),
     ("r", "resume"),
     ("/", "filter"),
     ("f", "acted"),
@@ -48,6 +49,7 @@ class OverviewScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "app.approve", "Approve", id="approve"),
         Binding("t", "app.ticket", "Ticket", id="ticket"),
+        Binding("g", "app.policy", "Policy change", id="policy"),
         Binding("r", "app.resume", "Resume", id="resume"),
         Binding("c", "app.certificate", "Certificate", id="certificate"),
         Binding("slash", "filter", "Filter", id="filter"),

@@ -32,7 +32,9 @@ class OrdersPane(Pane):
             self.fill((), f"{self.TITLE} · starting…")
             return
         waiting, working = len(snapshot.approvals), len(snapshot.orders)
-        words = [f"{working} working"] * (working > 0) + [f"{waiting} to approve: a"] * (waiting > 0)
+        changes = len(snapshot.policy.changes) if snapshot.policy else 0
+        words = [f"{changes} policy: g"] * (changes > 0) + [f"{working} working"] * (working > 0)
+        words += [f"{waiting} to approve: a"] * (waiting > 0)
         self.fill(
             (*snapshot.approvals, *snapshot.orders), " · ".join(["Orders", *words]) if words else f"{self.TITLE} · none"
         )

@@ -167,12 +167,14 @@ def _engine(model: ConsoleModel) -> Field:
 
 
 def _approvals(snapshot: Snapshot) -> Field:
-    count = len(snapshot.approvals)
-    return "chip-warn" if count else "", (
-        f"APPROVALS {count} waiting",
-        f"APPR {count}",
-        f"APPR {count}",
-        f"APPR {count}",
+    count, changes = len(snapshot.approvals), len(snapshot.policy.changes) if snapshot.policy else 0
+    more = f" · POLICY {changes}", f" POL {changes}", f" POL {changes}", f" POL {changes}"
+    long, wide, short, least = more if changes else ("", "", "", "")
+    return "chip-warn" if count or changes else "", (
+        f"APPROVALS {count} waiting{long}",
+        f"APPR {count}{wide}",
+        f"APPR {count}{short}",
+        f"APPR {count}{least}",
     )
 
 

@@ -21,6 +21,7 @@ from engine.api import (
     Autonomy,
     BudgetView,
     CertificateView,
+    ChangeView,
     CheckCode,
     Command,
     EventBatch,
@@ -34,11 +35,14 @@ from engine.api import (
     OrderStatus,
     OrderType,
     OrderView,
+    PolicyChange,
+    PolicyView,
     PositionView,
     PreviewTicket,
     Query,
     Reply,
     RiskCheck,
+    Sense,
     Side,
     Snapshot,
     SourceKind,
@@ -133,6 +137,29 @@ def approval(**changes: Any) -> ApprovalView:
         policy="3f2a1b9c00d1e2f3",
         quote_age_ms=48_000,
         effect=EFFECT,
+    )
+    return replace(base, **changes)
+
+
+def policy(*changes: ChangeView) -> PolicyView:
+    return PolicyView(version=3, hash="be1332115cc4cb88", since_ms=NOW_MS - 90_000, changes=changes)
+
+
+def change(**changes: Any) -> ChangeView:
+    base = ChangeView(
+        request_id="cr-1",
+        code="QDXF",
+        base_version=3,
+        stale=False,
+        changes=(
+            PolicyChange("limits.open_positions", "5", "8", Sense.LOOSENS),
+            PolicyChange("limits.price_age", "90s", "30s", Sense.TIGHTENS),
+        ),
+        actor="trader",
+        asked_by="file",
+        reason="More room for the autumn.",
+        asked_ms=NOW_MS - 60_000,
+        due_in_ms=None,
     )
     return replace(base, **changes)
 

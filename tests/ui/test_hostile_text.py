@@ -11,16 +11,18 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
-from engine.api import CheckCode, Query, Reply, RiskCheck, TradingState, Verdict
+from engine.api import CheckCode, PolicyChange, Query, Reply, RiskCheck, Sense, TradingState, Verdict
 from screens.format import fit, safe, wrap
 from tests.ui.fakes import (
     CERTIFICATE,
     FakeClient,
     agent,
     approval,
+    change,
     console,
     line,
     order,
+    policy,
     position,
     screen_text,
     snapshot,
@@ -66,6 +68,7 @@ def hostile(text: str) -> FakeClient:
             markets=tuple(_renamed(each, text) for each in snapshot().markets),
             kill=tuple(_gauge(each, text) for each in snapshot().kill),
             certificate=_certificate(text),
+            policy=policy(_change(text)),
         ),
         [
             line(n, agent=text, instrument=text, action=text, outcome=text, why=text, cycle_id=text or "c")
@@ -89,6 +92,11 @@ def _gauge(gauge: Any, text: str) -> Any:
     return replace(gauge, rule=text)
 
 
+def _change(text: str) -> Any:
+    moved = PolicyChange(f"agents.{text}.limits.allowed", text, text, Sense.LOOSENS)
+    return change(actor=text, reason=text, changes=(moved,), asked_by="agent")
+
+
 def _certificate(text: str) -> Any:
     return replace(CERTIFICATE, flatten_id=text, lines=((text, Decimal(1), Decimal(1), text),))
 
@@ -103,6 +111,7 @@ async def test_hostile_text_is_inert_on_every_screen(text: str) -> None:
         ways: list[Callable[[], None]] = [
             lambda: None,
             app.action_approve,
+            app.action_policy,
             app.action_ticket,
             app.action_resume,
             app.action_flatten,

@@ -16,16 +16,19 @@ import pytest
 
 from screens.flatten import FlattenScreen
 from screens.overview import OverviewScreen
-from tests.ui.fakes import FakeClient, console, line, screen_text, started, until
+from tests.ui.fakes import FakeClient, change, console, line, policy, screen_text, snapshot, started, until
 
 ROOT = Path(__file__).parents[2]
 SIZES = [(1, 1), (20, 5), (80, 24), (200, 60), (2, 40), (200, 2), (39, 30), (120, 40), (0, 0), (80, 24)]
 
 
 @pytest.mark.fault("U01")
-@pytest.mark.parametrize("way", [(), ("a",), ("t",), ("r",), ("question_mark",), ("enter",), ("f10",), ("ctrl+p",)])
+@pytest.mark.parametrize(
+    "way", [(), ("a",), ("t",), ("r",), ("question_mark",), ("enter",), ("f10",), ("ctrl+p",), ("g",)]
+)
 async def test_no_size_breaks_a_screen(way: tuple[str, ...]) -> None:
-    app, _host = console(FakeClient(lines=[line(seq) for seq in range(1, 60)]))
+    shown = snapshot(policy=policy(change()))
+    app, _host = console(FakeClient(shown, lines=[line(seq) for seq in range(1, 60)]))
     async with app.run_test(size=(120, 40)) as pilot:
         await started(pilot)
         for width, height in SIZES:
