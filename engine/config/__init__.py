@@ -6,6 +6,7 @@ from engine.config.flags import agents_of, check_flags, flags_to_agent, flags_to
 from engine.config.instruments import Instruments, assumed
 from engine.config.policy import PolicyField, load_policy, policy_fields, policy_of
 from engine.config.prices import load_prices, prices_of
+from engine.config.providers import providers_of, timeout_ms_of
 from engine.config.starter import write_defaults
 
 __all__ = [
@@ -27,5 +28,7 @@ __all__ = [
     "policy_fields",
     "policy_of",
     "prices_of",
+    "providers_of",
+    "timeout_ms_of",
     "write_defaults",
 ]

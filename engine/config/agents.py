@@ -25,6 +25,7 @@ from engine.config.fields import (
     words,
 )
 from engine.config.instruments import Instruments
+from engine.config.providers import PROVIDER, with_provider
 from engine.config.toml import read_toml
 from engine.domain.agent import (
     EXTERNAL,
@@ -57,7 +58,8 @@ SETTINGS_MAX = 50
 
 def load_agent(path: Path, instruments: Instruments) -> AgentConfig:
     """Read one agent file; its instruments become keys of the list."""
-    read = read_table(read_toml(path), str(path), _top(instruments))
+    read = read_table(with_provider(read_toml(path)), str(path), _top(instruments))
+    read.pop("provider", None)  # it stands before the model's name
     agent = AgentConfig(**read.pop("on_failure", {}), **read)
     check_units(agent, instruments, f"{path} [protection]")
     return agent
@@ -92,6 +94,7 @@ def _top(instruments: Instruments) -> dict[str, Key]:
     return {
         "name": Key("name", name, required=True),
         "model": Key("model", MODEL, required=True),
+        "provider": Key("provider", PROVIDER),
         "instruments": Key("instruments", listed, required=True),
         "timeframe": Key("timeframe_ms", timeframe, required=True),
         "mode": Key("mode", _mode),

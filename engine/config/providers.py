@@ -33,6 +33,27 @@ def providers_of(config_dir: Path) -> dict[str, Provider]:
     return load_providers(path) if path.exists() else {each.name: each for each in BUILT_IN}
 
 
+def with_provider(table: dict[str, Any]) -> dict[str, Any]:
+    """Return an agent's table with its provider in front of its model (R6): the agent's own setting, then that of its
+    model's settings, then what stands before the colon already. What is no text is left for its own parser to refuse.
+
+    >>> with_provider({"model": "llama3:8b", "provider": "ollama"})["model"]
+    'ollama:llama3:8b'
+    >>> with_provider({"model": "openai:gpt-5", "model_settings": {"provider": "openrouter"}})["model"]
+    'openrouter:gpt-5'
+    """
+    settings = table.get("model_settings")
+    inner = settings.get("provider") if isinstance(settings, dict) else None
+    provider, model = table.get("provider", inner), table.get("model")
+    if isinstance(settings, dict) and isinstance(inner, str):
+        table = {**table, "model_settings": {name: each for name, each in settings.items() if name != "provider"}}
+    if not (isinstance(provider, str) and isinstance(model, str)):
+        return table
+    before, colon, name = model.partition(":")
+    bare = name if colon and before in (provider, "heuristic", *(each.name for each in BUILT_IN)) else model
+    return {**table, "model": f"{provider}:{bare}"}
+
+
 def timeout_ms_of(environment: Mapping[str, str] = os.environ) -> int:
     """Return how long one request to a model may take; AI_PROVIDER_TIMEOUT_MS, 30 s without it."""
     given = environment.get(TIMEOUT_NAME)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from engine.errors import UsageError
 from engine.llm.client import ModelClient
@@ -13,8 +13,10 @@ PROVIDERS: Mapping[str, Callable[[], ModelClient]] = {"heuristic": HeuristicClie
 DEFAULT_PROVIDER = "heuristic"
 
 
-def parse_model(model: str) -> tuple[str, str]:
+def parse_model(model: str, also: Collection[str] = ()) -> tuple[str, str]:
     """Split "provider:name"; a name alone is the heuristic's. Raises UsageError when nothing answers to it.
+
+    also: names of further providers, whose models only they know.
 
     >>> parse_model("heuristic:sma_cross"), parse_model("breakout")
     (('heuristic', 'sma_cross'), ('heuristic', 'breakout'))
@@ -22,8 +24,9 @@ def parse_model(model: str) -> tuple[str, str]:
     provider, colon, name = model.partition(":")
     if not colon:
         provider, name = DEFAULT_PROVIDER, model
-    if provider not in PROVIDERS:
-        raise UsageError(f'no provider "{provider}" for the model "{model}"; {closest(provider, PROVIDERS)}')
+    if provider not in PROVIDERS and provider not in also:
+        known = {*PROVIDERS, *also}
+        raise UsageError(f'no provider "{provider}" for the model "{model}"; {closest(provider, known)}')
     if provider == DEFAULT_PROVIDER and name not in MODELS:
         raise UsageError(f'no model "{name}" of the provider {provider}; {closest(name, MODELS)}')
     return provider, name

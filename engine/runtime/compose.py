@@ -13,6 +13,7 @@ from engine.agents.keeping import Keeper
 from engine.agents.manager import hire
 from engine.clock import Clock, ManualClock
 from engine.config import canonical_json, config_hash
+from engine.config.providers import TIMEOUT_MS
 from engine.control.admin import AdminSecret
 from engine.control.core import Core
 from engine.control.governing import Governor, Ruled
@@ -36,6 +37,7 @@ from engine.domain.intent import Mode
 from engine.domain.market import Source, SourceKind
 from engine.domain.policy import Policy, TradingState
 from engine.domain.prices import NO_PRICES, PriceList
+from engine.domain.provider import BUILT_IN, Provider
 from engine.domain.valuation import Valuation
 from engine.errors import StoreError, UsageError
 from engine.execution.heard import HeardGateway
@@ -45,18 +47,18 @@ from engine.execution.paper_store import PaperStore
 from engine.execution.router import Router
 from engine.llm.client import ModelClient
 from engine.llm.journal_meter import JournalMeter
-from engine.llm.router import client_for
 from engine.market.state import MarketState
-from engine.paths import config_dir
+from engine.paths import StorePaths, config_dir
 from engine.risk.approvals import Approvals
 from engine.risk.surroundings import Surroundings
+from engine.runtime.models import Models
 from engine.store.emergency import EmergencyFile
 from engine.store.journal import Journal
 from engine.store.prompts import PromptStore
 from engine.triggers.schedule import SlotClock, WallSchedule, is_timed
 
 SCHEMA = 1
-ClientFinder = Callable[[str], ModelClient]
+ClientFinder = Callable[[AgentConfig], ModelClient]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +67,9 @@ class Plan:
 
     policy: what the file and the flags ask for; what of it is in force, the store decides (R24). environ: variables
     that may tighten it; none in a replay, which must not depend on the machine. admin: None: the machine's own.
-    prices: of models; empty: none is asked that costs anything.
     folder: where the policy came from, so that a file it names is found beside it; None: the working directory.
+    prices: of models; empty: none is asked that costs anything. providers: where models answer, by name. ai_timeout_ms:
+    of one request to one. ai_barred: why no language model is asked here, "" when they are.
     """
 
     policy: Policy
@@ -76,6 +79,9 @@ class Plan:
     interval_ms: int
     recordings: tuple[RecordingOpened, ...] = ()
     prices: PriceList = NO_PRICES
+    providers: Mapping[str, Provider] = field(default_factory=lambda: {each.name: each for each in BUILT_IN})
+    ai_timeout_ms: int = TIMEOUT_MS
+    ai_barred: str = ""
     actor: str = "trader"
     environ: Mapping[str, str] = field(default_factory=dict)
     admin: AdminSecret | None = None
@@ -92,6 +98,7 @@ class Parts:
     stream: Stream
     paper_store: PaperStore | None
     ruled: Ruled
+    models: Models
 
     def close(self) -> None:
         """Flush and close the store, then the venue's."""
@@ -135,8 +142,9 @@ def cash_asset(plan: Plan) -> str:
 
 
 def assemble(
-    plan: Plan, journal: Journal, stream: Stream, clock: Clock, *, durable: bool, find_client: ClientFinder = client_for
-) -> Parts:
+    plan: Plan, journal: Journal, stream: Stream, clock: Clock, *, durable: bool,
+    find_client: ClientFinder | None = None,
+) -> Parts:  # fmt: skip
     """Wire a core on an open journal. durable: the paper venue keeps its truth on disk, and a HALT file is obeyed."""
     paths = journal.paths
     books = journal.books
@@ -145,7 +153,8 @@ def assemble(
     policy = ruled.policy
     valuation = Valuation(policy.account_currency, policy.usd_peg)
     meter = JournalMeter(journal, clock, prices=plan.prices, caps=lambda: caps_of(ruled.policy.ai_budget))
-    agents = [hire(config, find_client(config.model)) for config in ruled.agents]
+    models = models_of(plan, paths, clock)
+    agents = [hire(config, (find_client or models.client_for)(config)) for config in ruled.agents]
     window = max((agent.bars_needed for agent in agents), default=1)
     spans = {span for agent in agents for span in frames_read(agent, plan.interval_ms)}
     market = MarketState(plan.interval_ms, timeframes=spans, window=window)
@@ -169,7 +178,14 @@ def assemble(
     if durable:
         with suppress(StoreError):  # a disk that is full at the start says so in other ways, and must not stop a halt
             core.flattening.file = EmergencyFile(paths.emergency)
-    return Parts(core, journal, gateway, stream, paper_store, ruled)
+    models.attach(desk, agents)
+    return Parts(core, journal, gateway, stream, paper_store, ruled, models)
+
+
+def models_of(plan: Plan, paths: StorePaths, clock: Clock) -> Models:
+    """Return the way to the plan's language models."""
+    store = PromptStore(paths.prompts)
+    return Models(plan.providers, store, clock.now_ms, timeout_ms=plan.ai_timeout_ms, barred=plan.ai_barred)
 
 
 def slot_clock(agents: Iterable[AgentConfig], books: Books) -> SlotClock | None:

@@ -9,14 +9,23 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine.clock import Clock, ManualClock, SystemClock
-from engine.config import Instruments, agents_of, flags_to_policy, load_agents, policy_of, prices_of
+from engine.config import (
+    Instruments,
+    agents_of,
+    flags_to_policy,
+    load_agents,
+    policy_of,
+    prices_of,
+    providers_of,
+    timeout_ms_of,
+)
 from engine.control.engine import Engine
 from engine.control.handlers import Handlers
 from engine.control.socket import ControlServer
 from engine.control.stream import Stream
 from engine.control.upkeep import Upkeep
 from engine.domain.agent import AgentConfig
-from engine.domain.events import RecordingOpened
+from engine.domain.events import Incident, RecordingOpened
 from engine.domain.instrument import Instrument
 from engine.domain.policy import Policy
 from engine.errors import UsageError
@@ -27,6 +36,7 @@ from engine.market.replay_feed import ReplayFeed
 from engine.paths import StorePaths
 from engine.runtime.compose import Plan, arm, assemble, genesis, wall_schedule
 from engine.runtime.hosts import DEMO_WARM_BARS, ConsoleOptions
+from engine.runtime.models import HURRIED
 from engine.runtime.reads import StoreReader, reading
 from engine.store import database
 from engine.store.copies import KEPT
@@ -72,6 +82,7 @@ async def build_console(stack: AsyncExitStack, options: ConsoleOptions) -> Engin
     else:
         feed, clock, plan = _watching(options, policy, agents, instruments)
     plan = replace(plan, prices=prices_of(options.config_dir, os.environ))
+    plan = replace(plan, providers=providers_of(options.config_dir), ai_timeout_ms=timeout_ms_of())
     return await _serve(stack, options.store, plan, feed, clock)
 
 
@@ -94,6 +105,7 @@ def _replaying(
         source=feed.source,
         interval_ms=min(recording.interval_ms for recording in recordings),
         environ=os.environ,
+        ai_barred=HURRIED,
         recordings=tuple(
             RecordingOpened(instrument=one.key, name=r.name, sha256=r.sha256, interval_ms=r.interval_ms)
             for one, r in zip(listed, recordings, strict=True)
@@ -114,6 +126,7 @@ def _watching(
     plan = Plan(
         policy=policy, instruments=listed, agents=tuple(agents), source=feed.source, interval_ms=interval_ms,
         environ=os.environ, folder=options.config_dir,
+        ai_barred=HURRIED if options.feed == "simulated" and options.speed != 1 else "",
     )  # fmt: skip
     return feed, clock, plan
 
@@ -150,6 +163,9 @@ async def _serve(
     parts = assemble(plan, journal, stream, clock, durable=True)
     stack.callback(parts.close)
     await arm(parts, plan, clock.now_ms())
+    stack.push_async_callback(parts.models.close)
+    for problem in parts.models.prepare():
+        journal.record(clock.now_ms(), Incident(code="MODEL_NOT_READY", text=problem))
     reader = StoreReader(paths, parts.core)
     stack.push_async_callback(reader.close)
     wall = SystemClock()

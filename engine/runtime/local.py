@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from engine.api import Command, Flatten, Query, Reply
 from engine.clock import Clock, ManualClock, SystemClock
-from engine.config import Instruments, from_canonical, load_agents, policy_of, prices_of
+from engine.config import Instruments, from_canonical, load_agents, policy_of, prices_of, providers_of
 from engine.control.core import Core
 from engine.control.handlers import Handlers
 from engine.control.stream import Stream
@@ -105,10 +105,11 @@ def _plan_of(journal: Journal, *, anyway: bool) -> tuple[Plan, str]:
         policy = policy_of(folder)
         agents = load_agents(folder, Instruments.load(folder)) if folder.is_dir() else ()
         prices = prices_of(folder, os.environ)
+        providers = providers_of(folder)
     except UsageError as error:
         if not anyway:
             raise
-        agents, prices, note = (), NO_PRICES, f"The configuration was left aside: {error}"
+        agents, prices, providers, note = (), NO_PRICES, {}, f"The configuration was left aside: {error}"
         policy = Policy(account_currency=genesis.account_currency, usd_peg=genesis.usd_peg) if genesis else Policy()
     if books.governance.version:
         policy = from_canonical(Policy, books.governance.file_json)
@@ -121,5 +122,6 @@ def _plan_of(journal: Journal, *, anyway: bool) -> tuple[Plan, str]:
         interval_ms=min((agent.timeframe_ms for agent in fitting), default=60_000),
         environ={} if note else os.environ,
         prices=prices,
+        providers=providers,
     )
     return plan, note

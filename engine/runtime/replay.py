@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.clock import ManualClock, iso, wall_s
-from engine.config import Instruments, agents_of, flags_to_policy, load_policy, policy_of, prices_of
+from engine.config import Instruments, agents_of, flags_to_policy, load_policy, policy_of, prices_of, providers_of
 from engine.control.stream import Stream
 from engine.domain.events import RecordingOpened
 from engine.domain.instrument import Instrument
@@ -23,12 +23,12 @@ from engine.domain.policy import Policy
 from engine.domain.prices import NO_PRICES
 from engine.errors import UsageError
 from engine.ids import derived_store_id
-from engine.llm.router import client_for
 from engine.market.feed import FeedSummary
 from engine.market.recording import Recording
 from engine.market.replay_feed import ReplayFeed
 from engine.paths import StorePaths
 from engine.runtime.compose import ClientFinder, Parts, Plan, arm, assemble, genesis
+from engine.runtime.models import HURRIED
 from engine.store.journal import Journal
 
 Progress = Callable[[float, int], None]
@@ -54,7 +54,7 @@ class ReplayOptions:
 
 
 def replay(
-    options: ReplayOptions, on_progress: Progress | None = None, *, find_client: ClientFinder = client_for
+    options: ReplayOptions, on_progress: Progress | None = None, *, find_client: ClientFinder | None = None
 ) -> dict[str, Any]:
     """Run recordings through the pipeline and return the summary that `quarterdeck replay --json` prints."""
     if options.store is not None:
@@ -64,7 +64,7 @@ def replay(
 
 
 async def _replay(
-    options: ReplayOptions, root: Path, on_progress: Progress | None, find_client: ClientFinder
+    options: ReplayOptions, root: Path, on_progress: Progress | None, find_client: ClientFinder | None
 ) -> dict[str, Any]:
     began_s = wall_s()
     known = Instruments.load(options.config_dir)
@@ -155,6 +155,8 @@ def plan_of(options: ReplayOptions, recordings: list[Recording], known: Instrume
         prices=prices_of(options.config_dir) if options.config_dir else NO_PRICES,
         actor="replay",
         folder=options.policy.parent if options.policy else options.config_dir,
+        providers=providers_of(options.config_dir) if options.config_dir else {},
+        ai_barred=HURRIED,
     )
 
 

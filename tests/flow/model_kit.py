@@ -19,6 +19,7 @@ from engine.domain.agent import AgentConfig, AgentLimits, Protection
 from engine.domain.events import CycleDone, ModelAsked
 from engine.domain.market import Candle, Instant, Quote, Source, SourceKind
 from engine.domain.policy import KillLimits, PaperSettings, Policy
+from engine.domain.prices import ModelPrice, PriceList, Rates, Tier
 from engine.domain.provider import Protocol, Provider
 from engine.keys import Secret
 from engine.llm.anthropic_client import AnthropicClient
@@ -39,6 +40,13 @@ HOLD = '{"decision": "hold", "reasoning": "nothing to do"}'
 FREE = PaperSettings(half_spread_frac=Decimal(0), slippage_frac=Decimal(0), volume_share_frac=Decimal(1))
 FAR = Decimal("0.9")
 WIDE = KillLimits(gain_frac=Decimal(9), loss_frac=FAR, drawdown_frac=FAR, daily_loss_frac=FAR)
+
+
+RATES = Rates(base=Tier(input=Decimal(3), output=Decimal(15), cached=Decimal("0.3")))
+PRICES = PriceList(
+    lines={"here:model-1": ModelPrice(rates=RATES, context_tokens=200_000, origin="a test")}, estimates={},
+    dated_ms=START_MS,
+)  # fmt: skip
 
 
 class SteppedClock:
@@ -107,12 +115,16 @@ def agent_of(name: str = "thinker", **changes: Any) -> AgentConfig:
 
 
 class Table:
-    """An engine core on a real store whose agents ask one server. wall: for waits and latencies; the clock, if None."""
+    """An engine core on a real store whose agents ask one server.
+
+    wall: for waits and latencies; the clock, if None. composed: with the engine's own prompts, prices and budget, as
+    the trader's console is built; else each of these is a short stand-in.
+    """
 
     def __init__(
         self, root: Path, url: str, *agents: AgentConfig, kind: str = "anthropic", meter: Any = None,
         policy: Policy | None = None, timeout_ms: int = 5_000, wall: Clock | None = None,
-        briefing: Briefing | None = short_brief,
+        briefing: Briefing | None = short_brief, composed: bool = False,
     ) -> None:  # fmt: skip
         self.clock, self.stream, self.paths = SteppedClock(), Stream(), StorePaths(root)
         self.kept = PromptStore(self.paths.prompts)
@@ -123,16 +135,17 @@ class Table:
         chat = make(provider, lambda _name: Secret(KEY, "test"), wall or self.clock)
         self.asker = Asker("here", chat, wall or self.clock, self.clock.now_ms)
         configs, turns = {each.name: each for each in agents or (agent_of(),)}, Turns()
+        mine = replace(provider, key_name="")
         self.source = Source(kind=SourceKind.SIMULATED, name="by hand")
         self.plan = Plan(
             policy=policy or Policy(kill=WIDE, paper=FREE), instruments=(BTC,), agents=tuple(configs.values()),
-            source=self.source, interval_ms=MINUTE_MS, actor="test",
+            source=self.source, interval_ms=MINUTE_MS, actor="test", prices=PRICES, providers={"here": mine},
         )  # fmt: skip
         journal = Journal.create(self.paths, START_MS, *genesis(self.plan, "0123abcd"), publish=self.stream.publish)
         waiting = iter(configs.values())
         self.clients: list[LanguageClient] = []
 
-        def client(_model: str) -> LanguageClient:
+        def client(_config: AgentConfig) -> LanguageClient:
             self.clients.append(
                 LanguageClient(
                     next(waiting), "model-1", self.asker, HeuristicClient(), self.kept, wall or self.clock, turns,
@@ -141,7 +154,8 @@ class Table:
             )  # fmt: skip
             return self.clients[-1]
 
-        self.parts = assemble(self.plan, journal, self.stream, self.clock, durable=False, find_client=client)
+        found = None if composed else client
+        self.parts = assemble(self.plan, journal, self.stream, self.clock, durable=False, find_client=found)
         self.core, self.books = self.parts.core, journal.books
         for each in self.clients:
             each.attach(self.core.desk, self.core.agents[each.config.name], self.meter)
@@ -216,6 +230,7 @@ class Table:
         """Leave: cycles are given up, connections and the store closed."""
         await self.core.cycles.close()
         await self.asker.chat.close()
+        await self.parts.models.close()
         self.parts.close()
 
 

@@ -1,0 +1,83 @@
+"""The language models of one engine: one way to each provider, shared by all agents that ask it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from engine.agents.cycle import Desk
+from engine.agents.language import LanguageClient, Turns
+from engine.agents.manager import RunningAgent
+from engine.clock import Clock, SystemClock
+from engine.domain.agent import AgentConfig
+from engine.domain.provider import Protocol, Provider
+from engine.keys import find_key
+from engine.llm.anthropic_client import AnthropicClient
+from engine.llm.asking import Asker
+from engine.llm.client import ModelClient
+from engine.llm.heuristic import HeuristicClient
+from engine.llm.openai_client import OpenAiClient
+from engine.llm.router import DEFAULT_PROVIDER, client_for, parse_model
+from engine.llm.sdk import FindKey, SdkClient
+from engine.store.prompts import PromptStore
+
+CLIENTS: Mapping[Protocol, type[SdkClient]] = {
+    Protocol.ANTHROPIC: AnthropicClient,
+    Protocol.OPENAI: OpenAiClient,
+}
+HURRIED = "where days pass in minutes each would bring the day's budget anew, so no language model is asked there"
+"""Why none is asked on a recording, or in a simulation faster than real time."""
+
+
+class Models:
+    """Finds each agent's model. barred: why none may be asked here, "" when they may.
+
+    now_ms: the engine's clock, for the windows of budgets. wall: for timeouts, waits and latencies.
+    """
+
+    def __init__(
+        self, providers: Mapping[str, Provider], store: PromptStore, now_ms: Callable[[], int], *, timeout_ms: int,
+        barred: str = "", wall: Clock | None = None, keys: FindKey = find_key,
+    ) -> None:  # fmt: skip
+        self._providers = providers
+        self._store = store
+        self._now_ms = now_ms
+        self._timeout_ms = timeout_ms
+        self._barred = barred
+        self._wall = wall or SystemClock()
+        self._keys = keys
+        self._turns = Turns()
+        self._askers: dict[str, Asker] = {}
+
+    def client_for(self, config: AgentConfig) -> ModelClient:
+        """Return what answers for an agent. Raises UsageError when no provider does."""
+        provider, model = parse_model(config.model, self._providers)
+        if provider == DEFAULT_PROVIDER:
+            return client_for(config.model)
+        return LanguageClient(
+            config, model, self._asker(provider), HeuristicClient(), self._store, self._wall, self._turns,
+            self._timeout_ms, barred=self._barred,
+        )  # fmt: skip
+
+    def attach(self, desk: Desk, agents: Iterable[RunningAgent]) -> None:
+        """Give the agents' models the desk they work on, once that is built."""
+        for agent in agents:
+            if isinstance(agent.client, LanguageClient):
+                agent.client.attach(desk, agent, desk.meter)
+
+    def prepare(self) -> list[str]:
+        """Load SDKs and keys before anything runs, for that takes a second; return what is missing."""
+        if self._barred:
+            return []
+        return [problem for asker in self._askers.values() if (problem := asker.chat.prepare())]
+
+    async def close(self) -> None:
+        """Let all connections go."""
+        for asker in self._askers.values():
+            await asker.chat.close()
+
+    def _asker(self, name: str) -> Asker:
+        if name not in self._askers:
+            provider = self._providers[name]
+            chat = CLIENTS[provider.kind](provider, self._keys, self._wall)
+            self._askers[name] = Asker(name, chat, self._wall, self._now_ms)
+        return self._askers[name]
