@@ -12,12 +12,13 @@ from console.options import INSTANT, FileArgument, agent_options, command, confi
 from console.output import Progress, cell, grouped, print_json
 
 PATH = click.Path(path_type=Path, dir_okay=False, exists=True)
+POLICY = click.Path(path_type=Path, dir_okay=False)
 
 
 @command("replay", reads=True)
 @click.argument("files", nargs=-1, required=True, type=FileArgument, metavar="FILE...")
 @click.option("--agent", "agents", multiple=True, metavar="A", help="Agent file, its name, or provider:model; repeats.")
-@click.option("--policy", type=PATH, metavar="F", help="Policy file; else the configuration's.")
+@click.option("--policy", type=POLICY, metavar="F", help="Policy file, or conservative, balanced, aggressive.")
 @click.option("--instrument", multiple=True, metavar="KEY", help="What each FILE holds, in their order.")
 @click.option("--assume-instrument", is_flag=True, help="Take stated defaults for names that are not listed.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Feeds everything that draws lots.")

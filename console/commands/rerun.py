@@ -11,12 +11,13 @@ from console.options import command
 from console.output import cell, print_json, table
 
 PATH = click.Path(path_type=Path, dir_okay=False, exists=True)
+POLICY = click.Path(path_type=Path, dir_okay=False)
 NAMES_SHOWN = ("instrument", "field", "was", "now")
 
 
 @command("rerun", reads=True)
 @click.argument("cycle")
-@click.option("--policy", type=PATH, metavar="FILE", help="Judge it under this policy file too.")
+@click.option("--policy", type=POLICY, metavar="FILE", help="Judge it under this policy file or preset too.")
 @click.option("--model", metavar="PROVIDER:MODEL", help="Ask this deterministic model about the same instant too.")
 @click.option(
     "--recording", "recordings", type=PATH, multiple=True, metavar="FILE", help="Where a replay's prices are."

@@ -20,6 +20,7 @@ from engine.config.fields import (
     pattern,
     read_table,
     share,
+    suggestion,
     text,
     truth,
     whole,
@@ -46,6 +47,7 @@ from engine.domain.policy import (
 from engine.errors import UsageError
 
 FILE_NAME = "policy.toml"
+PRESETS = Path(__file__).parent / "presets"
 
 CURRENCY = pattern(r"[A-Z0-9]{2,10}", 'a currency in capitals, such as "USD"')
 CASH = money(most="1e12")
@@ -246,8 +248,26 @@ _TOP = {
 }
 
 
+def presets() -> dict[str, Path]:
+    """Return the policies that come with the program, by name."""
+    return {path.stem: path for path in sorted(PRESETS.glob("*.toml"))}
+
+
+def preset(name: str) -> Path:
+    """Return a preset's file. Raises UsageError for a name that is none."""
+    known = presets()
+    if name not in known:
+        raise UsageError(f"There is no preset {name}; {suggestion(name, known, 'there are')}")
+    return known[name]
+
+
 def load_policy(path: Path) -> Policy:
-    """Read one policy file. Raises UsageError for what cannot be read, and for limits that contradict each other."""
+    """Read one policy file, or the preset of that name where there is no such file.
+
+    Raises UsageError for what cannot be read, and for limits that contradict each other.
+    """
+    if not path.exists() and len(path.parts) == 1 and not path.suffix:
+        path = preset(path.name)
     table = read_toml(path)
     policy = Policy(**read_table(table, str(path), _TOP))
     written = {f"{name}.{key}" for name, inner in table.items() if isinstance(inner, dict) for key in inner}

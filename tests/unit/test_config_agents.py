@@ -341,3 +341,29 @@ def test_agents_of_a_directory_come_in_name_order_and_have_names_of_their_own(
     with pytest.raises(UsageError) as raised:
         load_agents(tmp_path, listed)
     assert str(raised.value) == (f"{folder / '3.toml'} and {folder / '1.toml'} both name their agent zulu; rename one.")
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        (
+            'sizing = "martingale"',
+            '[limits] sizing "martingale" is not known; write risk, volatility, notional or kelly.',
+        ),
+        ('sizing = "notional"', '[limits] sizing = "notional" needs notional_fixed, the worth of a position; add it.'),
+        ('kelly_share = "5%"', '[limits] kelly_share only has a meaning beside sizing = "kelly"; take it out.'),
+        (
+            'sizing = "kelly"\nqty_fixed = 1',
+            "[limits] has qty_fixed and sizing; keep the one that is to make the size.",
+        ),
+    ],
+)
+def test_a_way_of_sizing_without_what_it_needs_or_beside_another_is_refused(
+    tmp_path: Path, limits: str, message: str
+) -> None:
+    path = tmp_path / "a.toml"
+    head = 'name = "a"\nmodel = "heuristic:sma_cross"\ninstruments = ["BTC/USDT"]\ntimeframe = "5m"\n'
+    path.write_text(f"{head}[limits]\n{limits}\n", encoding="utf-8")
+    with pytest.raises(UsageError) as raised:
+        load_agent(path, Instruments.load())
+    assert str(raised.value).startswith(f"{path} {message}")

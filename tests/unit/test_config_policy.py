@@ -16,6 +16,7 @@ from engine.config import (
     Instruments,
     canonical_json,
     config_hash,
+    from_canonical,
     load_agents,
     load_policy,
     policy_of,
@@ -23,7 +24,7 @@ from engine.config import (
 )
 from engine.domain.caps import caps_of
 from engine.domain.killing import KillAction
-from engine.domain.policy import AccountLimits, KillLimits, Policy
+from engine.domain.policy import AccountLimits, KillLimits, Off, Policy
 from engine.errors import UsageError
 
 EXAMPLE = """
@@ -180,3 +181,95 @@ def test_equal_configurations_have_one_hash_and_others_another(cash: Decimal) ->
     policy = Policy(cash=cash)
     assert config_hash(policy) == config_hash(replace(policy, cash=cash + Decimal("0.00000")))
     assert config_hash(policy) != config_hash(replace(policy, cash=cash + Decimal("0.0001")))
+
+
+# What the third seed's three examples say: gain, loss, drawdown, trades a day, risk, confidence.
+@pytest.mark.parametrize(
+    ("name", "figures"),
+    [
+        ("conservative", ("0.02", "0.01", "0.03", 10, "0.005", "0.8")),
+        ("balanced", ("0.05", "0.02", "0.05", 50, "0.01", "0.6")),
+        ("aggressive", ("0.15", "0.05", "0.1", 100, "0.02", "0.5")),
+    ],
+)
+def test_a_preset_has_the_figures_of_its_example(name: str, figures: tuple[object, ...]) -> None:
+    policy = load_policy(Path(name))
+    kill, limits = policy.kill, policy.limits
+    assert (
+        *(str(each.normalize()) for each in (kill.gain_frac, kill.loss_frac, kill.drawdown_frac)),
+        limits.trades_per_day,
+        *(str(each.normalize()) for each in (limits.risk_per_trade_frac, limits.confidence_min)),
+    ) == figures
+
+
+def test_init_writes_the_preset_that_was_named(tmp_path: Path) -> None:
+    write_defaults(tmp_path, "aggressive")
+    assert policy_of(tmp_path) == load_policy(Path("aggressive")) != Policy()
+
+
+def test_a_preset_that_is_none_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
+    for wrong in (lambda: load_policy(Path("agressive")), lambda: write_defaults(tmp_path, "agressive")):
+        with pytest.raises(UsageError) as raised:
+            wrong()
+        assert str(raised.value) == "There is no preset agressive; did you mean aggressive?"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.fault("W05")
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            '[limits]\nrisk_per_trade = "6%"',
+            "[limits] risk_per_trade 6% is more than [kill_switch] loss 5%: one trade at its stop would stop trading; ",
+        ),
+        (
+            '[limits]\nrisk_per_trade = "2%"\ndaily_loss = "1%"',
+            "[limits] risk_per_trade 2% is more than [limits] daily_loss 1%: one trade at its stop would ",
+        ),
+        (
+            '[kill_switch]\nloss = "2%"\ndaily_loss = "3%"',
+            "[kill_switch] daily_loss 3% is more than [kill_switch] loss 2%, which always acts first; lower the first",
+        ),
+        (
+            '[limits]\ngroup_share = "80%"\ngross_exposure = "50%"',
+            "[limits] group_share 80% is more than [limits] gross_exposure 50%, which always acts first; ",
+        ),
+        (
+            '[limits]\ngross_exposure = "200%"\nleverage = 1.5',
+            "[limits] gross_exposure 200% is more than [limits] leverage 150%, which always acts first; ",
+        ),
+        (
+            "[limits]\nvolatility_index = 40",
+            "[limits] volatility_index needs volatility_index_file, a CSV with DATE and CLOSE; name it, or ",
+        ),
+        (
+            '[limits]\nspread = "0.01%"',
+            "[limits] spread 0.01% is less than twice [paper] half_spread 0.02%: nothing could trade; ",
+        ),
+        ('[limits]\nvalue_at_risk_confidence = "99.9%"', "[limits] value_at_risk_confidence 99.9% is out of bounds; "),
+        ("[limits]\nvalue_at_risk = 0", "[limits] value_at_risk 0 is not a share between 0 and 1; "),
+        ('[limits]\ndaily_profit = "of"', "[limits] daily_profit 'of' is not a number; "),
+        ("[limits]\nleverage = 11", "[limits] leverage 11 is above 10; write less."),
+        ('[limits]\nautonomy = "full"', '[limits] autonomy "full" is not known; write observe, approve or auto.'),
+        ("[limits]\nvolatilty = 1", "[limits] volatilty is not a known key; did you mean volatility?"),
+    ],
+)
+def test_limits_that_contradict_each_other_or_are_out_of_bounds_are_refused(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(UsageError) as raised:
+        load_policy(path)
+    assert str(raised.value).startswith(f"{path} {message}")
+
+
+def test_a_default_that_never_acts_beside_a_tighter_limit_does_no_harm(tmp_path: Path) -> None:
+    policy = load_policy(written(tmp_path, '[kill_switch]\nloss = "2%"\n[limits]\ngross_exposure = "50%"'))
+    assert policy.limits.net_exposure_frac > policy.limits.gross_exposure_frac
+
+
+def test_only_the_word_off_switches_a_limit_off(tmp_path: Path) -> None:
+    policy = load_policy(written(tmp_path, '[limits]\nvalue_at_risk = "5%"\nvolatility = "off"'))
+    assert (policy.limits.value_at_risk_frac, policy.limits.volatility_frac) == (Decimal("0.05"), Off.OFF)
+    assert from_canonical(Policy, canonical_json(policy)) == policy
