@@ -70,6 +70,7 @@ _INSTANTS = {
     "last_ms": "last_at",
     "next_slot_ms": "next_slot_at",
     "runs_out_ms": "runs_out_at",
+    "waits_until_ms": "waits_until",
 }
 
 

@@ -167,7 +167,10 @@ class BudgetView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentView:
-    """One agent at a glance. last: its latest decision in words; next_slot_ms None: with the next candle."""
+    """One agent at a glance. last: its latest decision in words; next_slot_ms None: with the next candle.
+
+    failures: cycles that failed in a row; waits_until_ms: it skips its slots before, because of them.
+    """
 
     name: str
     model: str
@@ -184,13 +187,14 @@ class AgentView:
     last_ms: int | None
     failures: int
     next_slot_ms: int | None
+    waits_until_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamLine:
     """One durable event as the decision stream shows it. seq: its journal row.
 
-    kind: decision, order, fill, state, approval, agent, flatten or incident. action: "BUY 0.2 (0 -> 0.2)".
+    kind: decision, order, fill, state, kill, approval, agent, flatten or incident. action: "BUY 0.2 (0 -> 0.2)".
     """
 
     seq: int

@@ -278,6 +278,9 @@ _OF_METHOD = {
 _FAILURE = {
     "fallback": Key("fallback", or_off(MODEL)),
     "pause_after": Key("pause_after_failures", whole(1, 1_000)),
+    "backoff": Key("backoff_ms", duration(least_ms=1_000, most_ms=86_400_000)),
+    "backoff_max": Key("backoff_max_ms", duration(least_ms=1_000, most_ms=86_400_000)),
+    "decay": Key("failures_decay_ms", duration(most_ms=7 * 86_400_000)),
 }
 
 

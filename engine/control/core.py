@@ -12,6 +12,7 @@ from functools import partial
 
 from engine.agents.cycle import Desk, run_cycle
 from engine.agents.manager import RunningAgent
+from engine.control import failing
 from engine.control.acting import act
 from engine.control.approving import use
 from engine.control.cycles import Cycles
@@ -23,7 +24,6 @@ from engine.control.shadowing import follow_rejected
 from engine.control.watching import Watch
 from engine.domain.agent import AgentStatus
 from engine.domain.events import (
-    AgentChanged,
     ApprovalClosed,
     Incident,
     StateChanged,
@@ -265,6 +265,8 @@ class Core:
             return
         if self.desk.approvals.waiting:
             self._expire(now_ms)
+        if self.books.standing.failing.paused_ms:
+            failing.wake(self, now_ms)
         if self.governor is not None and self.governor.waits:
             self.governor.on_clock()
         if self.resolver.has_work:
@@ -300,11 +302,13 @@ class Core:
     async def _run(self, agent: RunningAgent, trigger: str, instruments: list[str]) -> None:
         if self.books.agent_status.get(agent.config.name) is not AgentStatus.RUNNING or not instruments:
             return
+        if self.books.standing.failing.until_ms and self.desk.clock.now_ms() < failing.waits_until(self, agent):
+            return
         if agent.waits:
             await self.cycles.run(agent, trigger, instruments)
             return
         await run_cycle(self.desk, agent, trigger, instruments)
-        if self.desk.router.breach or agent.failures >= agent.config.pause_after_failures:
+        if self.desk.router.breach or agent.failures:
             await self._after_cycle(agent)
 
     async def _cycle_failed(self, why: str) -> None:
@@ -313,11 +317,8 @@ class Core:
     async def _after_cycle(self, agent: RunningAgent) -> None:
         if self.desk.router.breach:
             await self._halt_on_breach()
-        runs = self.books.agent_status.get(agent.name) is AgentStatus.RUNNING  # a person may have said otherwise since
-        if runs and agent.failures >= agent.config.pause_after_failures:
-            why = f"{agent.failures} cycles in a row failed"
-            paused = AgentChanged(agent=agent.name, status=AgentStatus.PAUSED, actor="engine", reason=why)
-            self.journal.record(self.desk.clock.now_ms(), paused)
+        if agent.failures:
+            failing.after_failure(self, agent)
 
     def _expire(self, now_ms: int) -> None:
         for waiting in self.desk.approvals.expired(now_ms):

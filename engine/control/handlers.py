@@ -29,7 +29,7 @@ from engine.api import (
     SwitchAi,
     Unblock,
 )
-from engine.control import differing, resolving, tickets
+from engine.control import differing, resolving, resuming, tickets
 from engine.control.approving import use
 from engine.control.core import Core
 from engine.control.governing import Governor
@@ -38,7 +38,7 @@ from engine.control.spending import switch_ai
 from engine.domain.agent import AgentStatus
 from engine.domain.events import AgentChanged, ApprovalClosed
 from engine.domain.governance import AskedBy, PolicyChange
-from engine.domain.money import kept, plain
+from engine.domain.money import plain
 from engine.domain.order import OrderRole
 from engine.domain.policy import TradingState
 from engine.errors import QuarterdeckError, RefusedError
@@ -105,17 +105,7 @@ class Handlers:
         return Reply(ok=True, text=text, data={"trading_state": TradingState.HALTED.value})
 
     async def _resume(self, command: Resume) -> Reply:
-        core, reason = self._core, command.reason.strip()
-        if not reason:
-            raise RefusedError("Not resumed: write a reason, it goes into the journal.")
-        if core.latch.file_exists:
-            raise RefusedError("Not resumed: a HALT file is in the store; remove it first.")
-        if core.flattening.is_under_way:
-            raise RefusedError("Not resumed: a flatten is under way; wait for its certificate.")
-        if core.shown_state is TradingState.ACTIVE:
-            return Reply(ok=True, text="ACTIVE already.", data={"trading_state": TradingState.ACTIVE.value})
-        await core.resume(command.actor, reason)
-        return Reply(ok=True, text=_resumed(core), data={"trading_state": TradingState.ACTIVE.value})
+        return await resuming.resume(self._core, command)
 
     async def _cancel_all(self, command: CancelAll) -> Reply:
         orders = self._core.books.orders.values()
@@ -188,7 +178,8 @@ class Handlers:
             raise RefusedError(f"No action {command.action!r}; there are start, pause, resume and stop.")
         if command.agent not in core.agents:
             raise RefusedError(f"No agent {command.agent!r}; there are: {', '.join(core.agents) or 'none'}.")
-        if core.books.agent_status.get(command.agent) is not status:
+        waits = command.agent in core.books.standing.failing.until_ms
+        if core.books.agent_status.get(command.agent) is not status or waits:
             change = AgentChanged(agent=command.agent, status=status, actor=command.actor, reason=command.reason)
             core.journal.record(core.desk.clock.now_ms(), change)
             core.agents[command.agent].failures = 0
@@ -254,16 +245,3 @@ def governor_of(core: Core) -> Governor:
     if core.governor is None:
         raise RefusedError("Nothing governs the policy here.")
     return core.governor
-
-
-def _resumed(core: Core) -> str:
-    """Say what a resume has cleared, and what it has not."""
-    equity, currency = core.watch.equity, core.policy.account_currency
-    if equity is None:
-        measured = "The kill switch goes on from the baselines it had, for equity is not known"
-    else:
-        measured = f"The kill switch measures anew, from equity {plain(kept(equity))} {currency}"
-    return (
-        f"ACTIVE: trading goes on. {measured}. Today's profit, the peak, the trades counted today, paused agents and "
-        "what is blocked stay as they were."
-    )

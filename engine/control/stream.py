@@ -11,6 +11,7 @@ from engine.domain.events import (
     Adjusted,
     AdminTried,
     AgentChanged,
+    AgentWaits,
     ApprovalAsked,
     ApprovalClosed,
     ChangeAnswered,
@@ -28,6 +29,7 @@ from engine.domain.events import (
     FlattenStarted,
     FundsMoved,
     Incident,
+    KillTierMoved,
     ModelAsked,
     OrderIntended,
     OrderShown,
@@ -40,9 +42,11 @@ from engine.domain.events import (
     StopTrailed,
 )
 from engine.domain.governance import PolicyChange
+from engine.domain.killing import KILL_SWITCH, KillRule
 from engine.domain.money import plain
 from engine.domain.order import OrderStatus
 from engine.domain.risk import RiskCheck, Verdict
+from engine.risk.killswitch import worded
 
 LINES_KEPT = 2_000
 
@@ -207,6 +211,19 @@ def _agent(row: Recorded, event: AgentChanged) -> Iterator[StreamLine]:
     yield _line(row, "agent", agent=event.agent, outcome=event.status.value, why=event.reason or f"by {event.actor}")
 
 
+def _waits(row: Recorded, event: AgentWaits) -> Iterator[StreamLine]:
+    left = f"{(event.until_ms - row.ts_ms) / 1000:g} s"
+    yield _line(row, "agent", agent=event.agent, outcome="WAITS", why=f"{left}: {event.reason}")
+
+
+def _tier(row: Recorded, event: KillTierMoved) -> Iterator[StreamLine]:
+    unit = KillRule(event.rule).unit
+    seen, limit = worded(event.observed, unit), worded(event.limit, unit)
+    rose = event.tier.rank > event.was.rank
+    why = f"{event.rule} {seen} {'reached' if rose else 'is back below'} {limit}"
+    yield _line(row, "kill", agent=KILL_SWITCH, outcome=event.tier.words.upper(), why=why)
+
+
 def _flatten_started(row: Recorded, event: FlattenStarted) -> Iterator[StreamLine]:
     yield _line(row, "flatten", agent=event.actor, outcome="STARTED", why=event.flatten_id)
 
@@ -302,6 +319,8 @@ _MAKERS = {
     ShadowEnded: _shadow,
     StateChanged: _state,
     AgentChanged: _agent,
+    AgentWaits: _waits,
+    KillTierMoved: _tier,
     FlattenStarted: _flatten_started,
     FlattenEnded: _flatten_ended,
     StopTrailed: _trailed,

@@ -17,6 +17,7 @@ from engine.api import (
     Snapshot,
 )
 from engine.control.core import Core
+from engine.control.failing import waits_until
 from engine.control.policy_views import policy_view
 from engine.control.spending import budget_view
 from engine.domain.agent import AgentStatus
@@ -211,9 +212,14 @@ def _agent(core: Core, agent: RunningAgent, now_ms: int) -> AgentView:
         unrealized=_open_profit(core, mine),
         last=agent.last,
         last_ms=agent.last_ms,
-        failures=agent.failures,
+        failures=books.standing.failing.by_agent.get(config.name, 0),
+        waits_until_ms=_still(waits_until(core, agent), now_ms),
         next_slot_ms=next_slot(config.schedule, now_ms),
     )
+
+
+def _still(until_ms: int, now_ms: int) -> int | None:
+    return until_ms if until_ms > now_ms else None
 
 
 def _open_profit(core: Core, positions: list[Position]) -> Decimal | None:

@@ -9,7 +9,7 @@ from engine.agents.cycle import Desk
 from engine.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from engine.control.health import Health
 from engine.domain.events import BaselineReset, EquityMarked
-from engine.domain.killing import KILL_SWITCH
+from engine.domain.killing import KILL_SWITCH, KillRule
 from engine.domain.money import ZERO, kept
 from engine.domain.policy import Policy
 from engine.execution.heard import HeardGateway
@@ -89,6 +89,12 @@ class Watch:
             return
         if trips:
             await self._act(trips)
+
+    def lasting(self, now_ms: int) -> tuple[str, ...]:
+        """Say what would halt at once again after a resume, for what it saw is still so."""
+        fresh, seen = KillSwitch(self.kill.limits), self.health.look(now_ms, self.equity)
+        trips = [fresh.assess(rule, seen[rule]) for rule in (KillRule.STALE_DATA, KillRule.LEDGER_DRIFT)]
+        return tuple(trip.sentence for trip in trips if trip is not None and trip.tier.is_latched)
 
     def _moved(self, now_ms: int) -> Iterator[Trip]:
         for rule, figure in self.health.look(now_ms, self.equity).items():

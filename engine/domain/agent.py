@@ -179,4 +179,7 @@ class AgentConfig:
     limits: AgentLimits = AgentLimits()
     fallback: str | None = None
     pause_after_failures: int = 5
+    backoff_ms: int = 60_000
+    backoff_max_ms: int = 3_600_000
+    failures_decay_ms: int = 1_800_000
     approval_ttl_ms: int = 300_000

@@ -46,7 +46,9 @@ class AgentsPane(Pane):
 
     def row(self, item: AgentView, width: int) -> Row:
         total = item.realized + item.unrealized if item.unrealized is not None else None
-        failing = f" · {item.failures} failed" if item.failures else ""
+        waits = item.waits_until_ms
+        left = f", waits {age(max(0, waits - self._now_ms))}" if waits is not None else ""
+        failing = f" · {item.failures} failed{left}" if item.failures else ""
         since = age(max(0, self._now_ms - item.last_ms)) if item.last_ms is not None else UNKNOWN
         return table_row(
             COLUMNS,

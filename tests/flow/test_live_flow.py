@@ -439,7 +439,7 @@ async def test_model_that_raises_fails_its_cycle_and_pauses_its_agent_after_some
     assert world.books.state is TradingState.ACTIVE
     await world.handlers.handle(api.AgentControl(agent="tester", action="resume"))
     await world.bar("50000")
-    assert world.outcomes("agent")[-1] == "RUNNING"
+    assert world.outcomes("agent")[-2:] == ["RUNNING", "WAITS"]
 
 
 async def test_overfill_is_booked_whole_and_halts_at_once(tmp_path: Path) -> None:
