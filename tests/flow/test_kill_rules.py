@@ -17,7 +17,7 @@ from engine.domain.decision import Direction
 from engine.domain.events import DifferenceFound, DifferenceKind, FundsMoved, StateChanged
 from engine.domain.intent import Autonomy
 from engine.domain.killing import KillAction, KillLimits, KillRule, KillTier
-from engine.domain.policy import PaperSettings, Policy, TradingState
+from engine.domain.policy import AccountLimits, PaperSettings, Policy, TradingState
 from engine.runtime.reads import question, reading, verify
 from tests.flow.conftest import BTC as LISTED
 from tests.flow.conftest import MINUTE_MS
@@ -36,7 +36,8 @@ Make = Callable[..., Awaitable[Any]]
 
 
 def policy(**limits: Any) -> Policy:
-    return Policy(kill=KillLimits(**{**WIDE, **limits}), paper=FREE)
+    apart = AccountLimits(daily_loss_frac=FAR, daily_profit_frac=D(9))
+    return Policy(kill=KillLimits(**{**WIDE, **limits}), limits=apart, paper=FREE)
 
 
 @pytest.fixture
