@@ -68,6 +68,8 @@ _INSTANTS = {
     "state_since_ms": "state_since",
     "equity_last_ms": "equity_last_at",
     "last_ms": "last_at",
+    "since_ms": "since",
+    "asked_ms": "asked",
     "next_slot_ms": "next_slot_at",
     "runs_out_ms": "runs_out_at",
     "waits_until_ms": "waits_until",

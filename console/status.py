@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from console.output import Row, cell, table, with_instants
+from console.output import TEXT_CHARACTERS_MAX, Row, cell, table, with_instants
+from screens.format import safe
 from screens.words import worded
 
 # drawn by the console, of no use in a shell: hundreds of points each
@@ -57,8 +58,20 @@ def print_status(shown: Mapping[str, Any]) -> None:
     money = " ".join(f"{name} {cell(shown[name])}" for name in ("day_pnl", "realized", "unrealized"))
     equity = f"equity {_equity(shown)} {money.replace('day_pnl', 'today')}"
     click.echo(f"{equity} {cell(shown['currency'])}, fees {cell(shown['fees'])}")
+    _print_policy(shown.get("policy") or {})
     for name, columns in _TABLES.items():
         rows: Sequence[Row] = shown.get(name) or ()
         rows = [_gauge(row) for row in rows] if name == "kill" else rows
         if rows:
             click.echo(f"\n{name.replace('kill', 'kill switch')}\n{table(rows, columns)}")
+
+
+def _print_policy(shown: Mapping[str, Any]) -> None:
+    """Say which version is in force, and what of it a person should look at."""
+    if not shown:
+        return
+    waiting = [cell(change["request_id"]) for change in shown["changes"]]
+    told = f"; waiting for the admin: {', '.join(waiting)}, see `quarterdeck policy requests`" if waiting else ""
+    click.echo(f"policy version {cell(shown['version'])}{told}")
+    for notice in shown["notices"]:
+        click.echo(f"  {safe(notice, TEXT_CHARACTERS_MAX)}")

@@ -255,7 +255,7 @@ def _market_row(market: MarketView | None, aged_ms: float | None, width: int) ->
 
 def _verdict_words(preview: TicketPreview) -> tuple[str, str]:
     if preview.refused:
-        return "Refused: the checks in red say why. Change a field and preview again.", "danger"
+        return "Refused: the checks in red say why. Change a field, or the limit: quarterdeck policy propose.", "danger"
     return "Nothing is sent yet. Go to Send and press enter to send exactly this.", "accent"
 
 

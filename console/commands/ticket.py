@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from engine.api import Ticket
 
 NOT_SENT = "Nothing was sent. To send exactly this, write the same again with --send {}"
-REFUSED = "Refused: the checks say why. A refusal cannot be passed; only the policy can be changed."
+REFUSED = "Refused: the checks say why. A refusal cannot be passed; a limit can change: quarterdeck policy propose."
 _SHOWN = ("asked_qty", "qty", "price", "notional", "fee", "stop_price", "target_price", "effect", "checks")
 
 

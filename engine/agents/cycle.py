@@ -13,6 +13,7 @@ from engine.domain.decision import AnsweredBy, DecisionDraft, Direction, Disposi
 from engine.domain.events import CycleDone, CycleHeld, CycleItem, Event
 from engine.domain.intent import Autonomy, Intent
 from engine.domain.money import ZERO
+from engine.domain.policy import AskFor
 from engine.domain.risk import Verdict
 from engine.execution.router import Prepared, Router
 from engine.ids import cycle_id
@@ -230,13 +231,20 @@ def _dispose(
         return Disposition.NO_CHANGE, None, None
     if agent.config.autonomy is Autonomy.OBSERVE:
         return Disposition.OBSERVED, None, None
-    if agent.config.autonomy is Autonomy.APPROVE:
+    if _must_ask(desk, agent, ruling.intent):
         return Disposition.AWAITING_APPROVAL, None, _ask(desk, agent, draft, ruling, ruling.intent)
     return Disposition.ACTED, desk.router.prepare(ruling.intent), None
 
 
+def _must_ask(desk: Desk, agent: RunningAgent, intent: Intent) -> bool:
+    """A person is asked when the agent's file says so, or when the policy does for all agents."""
+    rule = desk.surroundings.policy.approvals.ask
+    by_policy = rule is AskFor.EVERY_TRADE or (rule is AskFor.ENTRIES and not intent.reduce_only)
+    return by_policy or agent.config.autonomy is Autonomy.APPROVE
+
+
 def _ask(desk: Desk, agent: RunningAgent, draft: DecisionDraft, ruling: Ruling, intent: Intent) -> Event:
-    mark = desk.surroundings.valuation.marks[intent.instrument]
+    mark, rules = desk.surroundings.valuation.marks[intent.instrument], desk.surroundings.policy.approvals
     return desk.approvals.ask(
         Waiting(
             intent=intent,
@@ -245,7 +253,7 @@ def _ask(desk: Desk, agent: RunningAgent, draft: DecisionDraft, ruling: Ruling, 
             checks=ruling.assessment.checks,
             before_qty=ruling.decision.current_qty,
             digest=digest_of(intent, desk.policy_hash, mark.ts_ms),
-            expires_ms=desk.clock.now_ms() + agent.config.approval_ttl_ms,
+            expires_ms=desk.clock.now_ms() + min(agent.config.approval_ttl_ms, rules.expires_max_ms),
             policy_hash=desk.policy_hash,
             price_ms=mark.ts_ms,
         )

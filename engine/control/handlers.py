@@ -41,6 +41,7 @@ from engine.domain.governance import AskedBy, PolicyChange
 from engine.domain.money import plain
 from engine.domain.order import OrderRole
 from engine.domain.policy import TradingState
+from engine.domain.risk import Verdict
 from engine.errors import QuarterdeckError, RefusedError
 from engine.governance.document import loosening
 
@@ -187,7 +188,9 @@ class Handlers:
 
     async def _preview(self, command: PreviewTicket) -> Reply:
         shown = tickets.preview(self._core, command.ticket)
-        return Reply(ok=True, text="Refused." if shown.refused else "Passes.", data=shown)
+        refusing = next((check for check in shown.checks if check.verdict is Verdict.REFUSE), None)
+        refused = f"Refused. {tickets.way_out(refusing)}" if refusing else "Refused."
+        return Reply(ok=True, text=refused if shown.refused else "Passes.", data=shown)
 
     async def _submit(self, command: SubmitTicket) -> Reply:
         return Reply(ok=True, text=await tickets.submit(self._core, command.ticket, command.preview_id))

@@ -8,6 +8,7 @@ from hashlib import blake2b
 
 from engine.agents.cycle import item_of
 from engine.api import Ticket, TicketPreview
+from engine.config import policy_fields
 from engine.control.core import Core
 from engine.control.previewed import Seen
 from engine.control.ticket_rules import check_form, qty_in_base
@@ -17,11 +18,13 @@ from engine.domain.events import CycleDone, CycleItem, OrderIntended
 from engine.domain.intent import Intent
 from engine.domain.money import ONE, ZERO, plain
 from engine.domain.order import OrderType, Side
+from engine.domain.risk import RiskCheck
 from engine.errors import RefusedError
 from engine.ids import cycle_id
 from engine.risk.approvals import drift_refusal
 from engine.risk.effects import effect_of
 from engine.risk.gate import Ruling, judge
+from engine.risk.guardrails import table
 from engine.risk.situation import Situation
 from engine.risk.sizing import protection_prices
 
@@ -62,6 +65,15 @@ def preview(core: Core, ticket: Ticket) -> TicketPreview:
     )
 
 
+def way_out(refused: RiskCheck) -> str:
+    """Say how a refusal may be answered: never passed, only its limit changed, and by whom."""
+    limit = next((row[3] for row in table() if row[0] == refused.code.value), "").removeprefix("policy ")
+    if limit in policy_fields():  # the trader's own limits are the account's
+        named = f"--set {limit}=... --reason ..."
+        return f"A refusal cannot be passed, only its limit changed: quarterdeck policy propose {named}"
+    return "A refusal cannot be passed; a limit that the policy sets can be changed: quarterdeck policy propose."
+
+
 async def submit(core: Core, ticket: Ticket, preview_id: str) -> str:
     """Send a ticket that was previewed; RefusedError when the guardrails now say otherwise. Returns a sentence."""
     judgement = _judge(core, ticket, core.previews.get(preview_id))
@@ -70,7 +82,9 @@ async def submit(core: Core, ticket: Ticket, preview_id: str) -> str:
     if ruling.intent is None:
         _record(core, judgement.cycle, item)
         refused = ruling.assessment.refused
-        raise RefusedError(f"Not sent: {refused.sentence if refused else 'there is nothing to trade'}.")
+        if refused is None:
+            raise RefusedError("Not sent: there is nothing to trade.")
+        raise RefusedError(f"Not sent: {refused.sentence}. {way_out(refused)}")
     _check_preview(core, ticket, ruling.intent, preview_id)
     prepared = core.desk.router.prepare(ruling.intent)
     _record(core, judgement.cycle, item, *prepared.events)

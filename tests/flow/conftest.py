@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from engine.clock import ManualClock
+from engine.control.admin import AdminSecret
 from engine.control.handlers import Handlers
 from engine.control.stream import Stream
 from engine.domain.agent import AgentConfig, AgentLimits, Protection
@@ -123,7 +124,7 @@ class World:
 
     def __init__(
         self, root: Path, script: Scripted, agent: AgentConfig, policy: Policy, *, durable: bool = False,
-        instrument: Instrument = BTC,
+        instrument: Instrument = BTC, admin: AdminSecret | None = None,
     ) -> None:  # fmt: skip
         self.script, self.stream, self.paths = script, Stream(), StorePaths(root)
         self.clock = ManualClock(START_MS)
@@ -135,6 +136,7 @@ class World:
             source=self.source,
             interval_ms=MINUTE_MS,
             actor="test",
+            admin=admin,
         )
         if self.paths.store_db.exists():
             journal = Journal.open(self.paths, publish=self.stream.publish)
@@ -245,13 +247,13 @@ def make_world(tmp_path: Path, tester: AgentConfig) -> Iterator[Callable[..., Aw
     async def make(
         script: dict[int, dict[str, object]] | None = None, *, agent: AgentConfig | None = None,
         policy: Policy | None = None, root: Path | None = None, durable: bool = False, instrument: Instrument = BTC,
-        features: tuple[str, ...] = ("close",),
+        features: tuple[str, ...] = ("close",), admin: AdminSecret | None = None,
     ) -> World:  # fmt: skip
         free = PaperSettings(half_spread_frac=Decimal(0), slippage_frac=Decimal(0), volume_share_frac=Decimal(1))
         chosen = policy or Policy(kill=WIDE, paper=free)
         world = World(
             root or tmp_path / f"world{len(made)}", Scripted(script, features), agent or tester, chosen,
-            durable=durable, instrument=instrument,
+            durable=durable, instrument=instrument, admin=admin,
         )  # fmt: skip
         made.append(world)
         return await world.start()
