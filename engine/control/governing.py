@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from engine.agents.manager import RunningAgent
 from engine.config import canonical_json, config_hash
+from engine.config.policy import check_policy
 from engine.control.admin import AdminSecret
 from engine.domain.agent import AgentConfig
 from engine.domain.events import AdminTried, ApprovalClosed, Event, Incident, PolicyAdopted
@@ -17,7 +18,7 @@ from engine.domain.intent import Mode
 from engine.domain.policy import GovernanceRules, Policy
 from engine.domain.policy_book import PolicyBook
 from engine.errors import RefusedError
-from engine.governance.document import AGENT_PREFIX, Document, proposed, with_limits
+from engine.governance.document import AGENT_PREFIX, Document, changed, proposed, with_limits
 from engine.governance.environment import Overlay, overlaid
 from engine.governance.versions import (
     OPEN_MAX,
@@ -134,6 +135,7 @@ class Governor:
         changes = self.foreseen(asked)
         if not changes:
             raise RefusedError("Nothing was proposed: every value named is in force already.")
+        check_policy(changed(self.document, changes).policy, "The proposal:", {each.field for each in changes})
         drafting = self._drafting()
         self._refuse_crowd(actor, asked_by)
         wish = Wish(changes=changes, actor=actor, asked_by=asked_by, reason=reason.strip())

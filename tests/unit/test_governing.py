@@ -66,6 +66,13 @@ def test_mixed_proposal_tightens_at_once_and_lets_the_rest_wait() -> None:
     assert request.base_version == desk.governor.version == 2
 
 
+def test_proposal_that_contradicts_itself_is_refused_whole() -> None:
+    desk = Desk(Policy())
+    with pytest.raises(UsageError, match="one trade at its stop would"):
+        desk.governor.propose({"limits.risk_per_trade": "40%", "limits.open_positions": "1"}, "all in")
+    assert (desk.governor.version, desk.waiting()) == (1, [])
+
+
 @pytest.mark.fault("U09")
 async def test_request_on_a_policy_that_has_moved_is_stale_and_never_applies() -> None:
     desk = Desk(Policy())
