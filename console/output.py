@@ -41,6 +41,33 @@ def plain_data(value: Any) -> Any:
     return json.loads(json.dumps(value, default=_jsonable, allow_nan=False))
 
 
+def effect_words(effect: Row) -> dict[str, str]:
+    """Write the portfolio after a trade as a person reads it: what is now, and what would be."""
+    asset = effect["asset"]
+    lost = "no stop" if effect["at_stop"] is None else f"{_money(effect['at_stop'])} {asset}{_part(effect)}"
+    return {
+        "position": f"{cell(effect['qty_before'])} -> {cell(effect['qty_after'])}",
+        "cash": f"{_money(effect['cash_before'])} -> {_money(effect['cash_after'])} {asset}",
+        "free cash after": f"{_money(effect['free_after'])} {asset}",
+        "gross exposure": f"{_share(effect['gross_before_frac'])} -> {_share(effect['gross_after_frac'])}",
+        "lost at the stop": lost,
+        "fee, about": f"{_money(effect['fee'])} {asset}",
+    }
+
+
+def _money(value: Any) -> str:
+    return f"{Decimal(str(value)):,.2f}"
+
+
+def _share(value: Any) -> str:
+    return UNKNOWN if value is None else f"{Decimal(str(value)) * 100:.1f} %"
+
+
+def _part(effect: Row) -> str:
+    share = effect["at_stop_frac"]
+    return "" if share is None else f" ({Decimal(str(share)) * 100:.2f} % of equity)"
+
+
 def _jsonable(value: Any) -> Any:
     if isinstance(value, Decimal):
         return format(value, "f")

@@ -12,7 +12,7 @@ import click
 from console.commands.control import answer, send
 from console.commands.reading import ask
 from console.options import command
-from console.output import print_fields, print_json, print_rows, with_instants
+from console.output import effect_words, print_fields, print_json, print_rows, with_instants
 
 WAITING = ("approval_id", "agent", "instrument", "side", "order_type", "qty", "price", "stop_price", "expires_in_ms")
 ANSWERED = ("ts", "approval_id", "instrument", "side", "qty", "answer", "actor", "note", "would_have")
@@ -62,7 +62,10 @@ def _waiting(store: Path | None, approval_id: str) -> dict[str, Any] | None:
 
 def print_card(card: Mapping[str, Any]) -> None:
     """Print everything that an answer needs, the code last."""
-    print_fields({name: card[name] for name in _CARD if card.get(name) is not None})
+    shown = {name: card[name] for name in _CARD if card.get(name) is not None}
+    if card.get("effect"):
+        shown["effect"] = effect_words(card["effect"])
+    print_fields(shown)
 
 
 @command("approve", reads=True)

@@ -10,7 +10,7 @@ import click
 
 from console.commands.control import answer, send
 from console.options import Refusal, command
-from console.output import plain_data, print_fields, print_json
+from console.output import effect_words, plain_data, print_fields, print_json
 
 if TYPE_CHECKING:
     from engine.api import Ticket
@@ -54,7 +54,10 @@ def ticket(store: Path | None, as_json: bool, preview_id: str | None, **typed: s
 
 def _print(typed: Mapping[str, str | None], shown: Mapping[str, Any]) -> None:
     title = f"{str(typed['side']).upper()} {typed['quantity']} {typed['instrument']}"
-    print_fields({"ticket": title} | {name: shown[name] for name in _SHOWN if shown.get(name) is not None})
+    fields = {"ticket": title} | {name: shown[name] for name in _SHOWN if shown.get(name) is not None}
+    if shown.get("effect"):
+        fields["effect"] = effect_words(shown["effect"])
+    print_fields(fields)
 
 
 def _read(typed: Mapping[str, str | None]) -> Ticket:

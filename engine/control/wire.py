@@ -45,7 +45,9 @@ def unpack_command(message: Any) -> Command:
         raise UsageError(f"The engine speaks version {API_VERSION} of its protocol; use the same quarterdeck for both.")
     cls = COMMANDS.get(str(message.get("command")))
     if cls is None:
-        raise UsageError(f"No command {_short(message.get('command'))}; there are: {', '.join(COMMANDS)}.")
+        raise UsageError(
+            f"No command {_short(message.get('command'))}; there are {len(COMMANDS)}, such as Halt and Query."
+        )
     return _read(cls, message.get("fields"))
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from engine.clock import SystemClock
 from engine.control.wire import to_json
+from engine.domain.money import plain
 from engine.errors import UsageError
 from engine.paths import StorePaths
 from engine.runtime.foresight import preview
@@ -45,11 +47,24 @@ class StoreReader:
             return await preview(self._paths, self._core, args)
         if name in LIVE_VIEWS:
             return live_view(self._core, name)
-        return with_files(self._paths, name, await self._reader.read(question(name, args)))
+        rows = with_files(self._paths, name, await self._reader.read(question(name, args)))
+        return [_valued(self._core, row) for row in rows] if name == "answered" else rows
 
     async def close(self) -> None:
         """Close the read connection."""
         await self._reader.close()
+
+
+def _valued(core: Core, row: Any) -> Any:
+    """Say what a rejected trade that is still followed would be worth now, where there is a price."""
+    price = core.desk.surroundings.valuation.price(row["instrument"])
+    if row["shadow_entry"] is None or row["shadow_how"] is not None or price is None:
+        return row
+    sign = 1 if row["side"] == "BUY" else -1
+    moved = (price - Decimal(row["shadow_entry"])) * Decimal(row["qty"]) * sign
+    word = "up" if moved >= 0 else "down"
+    told = f"filled at {row['shadow_entry']}, now {plain(price)}: {word} {plain(abs(moved))} before fees"
+    return row | {"would_have": told}
 
 
 def question(name: str, args: dict[str, str]) -> Question[Any]:

@@ -67,9 +67,9 @@ async def test_list_shows_no_code_and_the_card_shows_everything_and_the_code(des
             card.code,
             "GROSS_EXPOSURE",
             card.policy_hash,
-            "cash after",
-            "gross after",
-            "at stop",
+            "free cash after",
+            "gross exposure",
+            "lost at the stop",
             "quote age",
         ):
             assert told in shown
@@ -114,7 +114,7 @@ async def test_ticket_is_previewed_with_every_check_and_sent_by_its_preview(desk
         words = ("ticket", "buy", "500 usdt", "paper:BTC/USDT", "--target", "5%")
         code, shown, _err = await shell(*words)
         assert (code, engine.core.books.count.orders) == (0, 0)
-        for told in ("BUYING_POWER", "PRICE_AGE", "Nothing was sent", "cash after"):
+        for told in ("BUYING_POWER", "PRICE_AGE", "Nothing was sent", "free cash after"):
             assert told in shown
         preview = json.loads((await shell(*words, "--json"))[1])["data"]["preview_id"]
         assert preview in shown

@@ -11,6 +11,7 @@ from engine import api
 from engine.domain.agent import AgentConfig
 from engine.domain.decision import Direction
 from engine.domain.intent import Autonomy
+from engine.runtime.reads import StoreReader
 from engine.store import queries
 from engine.store.explain import explain
 from engine.store.reader import Reader
@@ -89,3 +90,15 @@ async def test_trade_that_expired_is_not_followed(make_world: Make, tester: Agen
     await world.bars(3, "50000")
     assert world.outcomes("approval") == ["WAITING", "EXPIRED"]
     assert (shown(world)["would_have"], world.books.shadows.open) == (None, {})
+
+
+async def test_rejected_trade_that_is_still_followed_is_valued_at_the_price_now(
+    make_world: Make, tester: AgentConfig
+) -> None:
+    world, _id = await rejected(make_world, tester)
+    await world.bar("50100")
+    await world.bar("50300")
+    reader = StoreReader(world.paths, world.core)
+    (row,) = await reader.read("answered", {})
+    await reader.close()
+    assert row["would_have"] == "filled at 50100, now 50300: up 200 before fees"
