@@ -162,6 +162,7 @@ def _is_sound(path: Path) -> bool:
 
 
 def _reading(path: Path) -> sqlite3.Connection:
+    database.settle(path)
     connection = sqlite3.connect(
         database.reader_uri(path), uri=True, isolation_level=None, timeout=database.BUSY_MS / 1000,
         check_same_thread=False,

@@ -75,20 +75,28 @@ def exists(paths: StorePaths) -> bool:
 
 
 def is_begun(paths: StorePaths) -> bool:
-    """Tell whether a store was created here to its first row; a file that cannot be read may have been one.
-
-    Only the creation of the tables keeps a rollback journal; one that was left cannot be read past without writing.
-    """
+    """Tell whether a store was created here to its first row; a file that cannot be read may have been one."""
+    settle(paths.store_db)
     if not exists(paths):
         return False
     try:
         uri = reader_uri(paths.store_db)
         with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_MS / 1000)) as connection:
             return connection.execute("SELECT 1 FROM journal LIMIT 1").fetchone() is not None
-    except sqlite3.OperationalError:
-        return not beside(paths.store_db, "journal").exists()
     except sqlite3.Error:
         return True
+
+
+def settle(path: Path) -> None:
+    """Let SQLite take back what a process cut off outside WAL mode; a reader can neither do that nor look past it.
+
+    Making the tables and going into and out of WAL mode leave a rollback journal when they are cut off. That of a
+    living process is locked and stays; where nothing can be written, the reader says so.
+    """
+    if not (path.exists() and beside(path, "journal").exists()):
+        return
+    with suppress(sqlite3.Error), closing(sqlite3.connect(path, timeout=BUSY_MS / 1000)) as connection:
+        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
 
 
 def beside(path: Path, ending: str) -> Path:
@@ -129,6 +137,7 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     """Open a connection that can only read. Raises UsageError when there is no store."""
     if not path.exists():
         raise UsageError(f"there is no store at {path.parent}; name one with --store.")
+    settle(path)
     connection = sqlite3.connect(reader_uri(path), uri=True, isolation_level=None, timeout=BUSY_MS / 1000)
     for pragma in READER_PRAGMAS:
         connection.execute(pragma)
@@ -171,6 +180,7 @@ def close_writer(connection: sqlite3.Connection) -> None:
 
 def migrate(paths: StorePaths) -> None:
     """Bring an older schema up to date, after a backup (P29); a store of today's schema costs one look."""
+    settle(paths.store_db)
     connection = sqlite3.connect(reader_uri(paths.store_db), uri=True, timeout=BUSY_MS / 1000)
     try:
         schema = schema_of(connection, paths.store_db)

@@ -92,22 +92,44 @@ def test_a_second_kill_during_the_next_run_is_survived_too(tmp_path: Path) -> No
 CUT_OFF = """
 import os, sqlite3, sys
 db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("PRAGMA journal_mode = DELETE")
 db.execute("PRAGMA cache_size = 1")
 db.execute("BEGIN IMMEDIATE")
-db.execute("CREATE TABLE journal (seq INTEGER PRIMARY KEY, payload BLOB)")
-db.executemany("INSERT INTO journal (payload) VALUES (zeroblob(4000))", [()] * 50)
+db.execute("CREATE TABLE IF NOT EXISTS cut_off (seq INTEGER PRIMARY KEY, payload BLOB)")
+db.executemany("INSERT INTO cut_off (payload) VALUES (zeroblob(4000))", [()] * 50)
 os._exit(9)
 """
+
+
+def cut_off(paths: StorePaths) -> None:
+    """Leave the store's file as a process leaves it that was killed outside WAL mode, in a commit."""
+    subprocess.run([sys.executable, "-c", CUT_OFF, paths.store_db], check=False)
+    left = sqlite3.connect(f"file:{paths.store_db}?mode=ro", uri=True)
+    with closing(left), pytest.raises(sqlite3.OperationalError, match="readonly"):
+        left.execute("SELECT 1 FROM sqlite_master").fetchone()
 
 
 def test_a_store_whose_tables_were_cut_off_in_their_commit_was_never_begun(tmp_path: Path) -> None:
     paths = StorePaths(tmp_path / "s")
     paths.root.mkdir(mode=0o700)
-    subprocess.run([sys.executable, "-c", CUT_OFF, paths.store_db], check=False)
-    left = sqlite3.connect(f"file:{paths.store_db}?mode=ro", uri=True)
-    with closing(left), pytest.raises(sqlite3.OperationalError, match="readonly"):
-        left.execute("SELECT 1 FROM journal").fetchone()
+    cut_off(paths)
     assert not is_begun(paths)
     Journal.create(paths, START_MS, GENESIS).close()
     assert is_begun(paths)
     assert verify(paths).first_breach is None
+
+
+@pytest.mark.parametrize("first", ["is_begun", "verify", "open"])
+def test_a_store_cut_off_while_it_was_opened_or_closed_is_whole_to_whoever_looks_first(
+    tmp_path: Path, first: str
+) -> None:
+    paths = StorePaths(tmp_path / "s")
+    Journal.create(paths, START_MS, GENESIS).close()
+    rows = verify(paths).rows
+    cut_off(paths)
+    if first == "is_begun":
+        assert is_begun(paths)
+    elif first == "open":
+        Journal.open(paths).close()
+    assert verify(paths).first_breach is None
+    assert verify(paths).rows >= rows
