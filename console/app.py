@@ -275,6 +275,18 @@ class QuarterdeckApp(App[int]):
 
         self._open(DetailScreen(self.model, subject))
 
+    def action_spend(self) -> None:
+        """Open what models cost."""
+        from screens.spend import SpendScreen
+
+        self._open(SpendScreen(self.model))
+
+    def action_ai(self) -> None:
+        """Open the card that switches models on or off."""
+        from screens.spend import AiScreen
+
+        self._open(AiScreen(self.model))
+
     def action_certificate(self) -> None:
         """Open the last flatten's certificate."""
         from screens.detail import CertificateScreen

@@ -23,6 +23,8 @@ NAMED = (
     ("Approve the oldest trade", "approve", "a · opens its card"),
     ("Policy change that waits", "policy", "g · opens the oldest one's card"),
     ("Ticket", "ticket", "t · a trade of your own"),
+    ("AI spend", "spend", "what models cost, what is left of the caps, and when it runs out"),
+    ("Switch models on or off", "ai", "asks for a reason"),
     ("Flatten certificate", "certificate", "c · the last one"),
     ("Bell on or off", "toggle_bell", "rings when a trade begins to wait for you"),
     ("Help", "help", "? · every key"),

@@ -95,18 +95,21 @@ class JournalMeter:
     def switch(self, on: bool, reason: str, actor: str, *, provider: str = "", until_ms: int = 0) -> None:
         """Switch the models of a provider, or all of them, on or off; durable, also over a restart.
 
-        until_ms: when they are on again by themselves, 0: when a person says so. Raises StoreError when it cannot be
-        written.
+        until_ms: when they are on again by themselves, 0: when a person says so; one that is off for longer already
+        stays so, with its reason. Raises StoreError when it cannot be written.
         """
+        was = self._journal.books.spend.off.get(provider)
+        if not on and was is not None and (not was.until_ms or 0 < until_ms <= was.until_ms):
+            return
         event = AiSwitched(on=on, provider=provider, actor=actor, reason=reason, until_ms=until_ms)
         self._journal.record(self._clock.now_ms(), event)
 
     def post_left_open(self, now_ms: int) -> int:
         """Post in full what an engine that ended left open, and return how many there were (B3, P11)."""
-        spend = self._journal.books.spend
-        for hold in list(spend.holds.values()):
-            self._journal.record(now_ms, _posted(hold, None, HowPosted.CRASH))
-        return len(spend.holds)
+        left = [_posted(hold, None, HowPosted.CRASH) for hold in self._journal.books.spend.holds.values()]
+        if left:
+            self._journal.record(now_ms, *left)
+        return len(left)
 
     def _refusal(self, held: BudgetHeld, now_ms: int) -> OverBudget | None:
         spend = self._journal.books.spend.rolled(now_ms)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.api import BudgetView
-from screens.format import bar, money
+from screens.format import bar, clock, money, safe
 from screens.model import ConsoleModel
 from screens.rows import Row, row_width
 from screens.widgets.lines import Lines
@@ -21,12 +21,15 @@ class BudgetLine(Lines):
 
 
 def budget_row(budget: BudgetView | None, width: int) -> Row:
-    """Spent and held of the cap, a gauge of the scarcer of money and tokens, tokens and calls."""
+    """Spent and held of the cap, a gauge of the scarcest of money, tokens and the month's money, tokens and calls."""
     if budget is None:
         return (("AI today  no model is paid for", "dim"),)
+    if budget.off_reason:
+        return (("AI OFF  ", "danger"), (safe(budget.off_reason, max(10, width - 8)), "danger"))
     used = max(
         (budget.usd_spent + budget.usd_reserved) / budget.usd_cap if budget.usd_cap else 0,
-        budget.tokens_spent / budget.tokens_cap if budget.tokens_cap else 0,
+        (budget.tokens_spent + budget.tokens_reserved) / budget.tokens_cap if budget.tokens_cap else 0,
+        (budget.usd_month_spent + budget.usd_month_reserved) / budget.usd_month_cap if budget.usd_month_cap else 0,
     )
     ink = "danger" if used >= 1 else "warn" if used >= NEAR_FRAC else "accent"
     word = " CAP REACHED" if used >= 1 else ""
@@ -38,11 +41,16 @@ def budget_row(budget: BudgetView | None, width: int) -> Row:
         (f" {used * 100:.0f}%{word}", ink),
         (f"  {budget.tokens_spent:,} of {budget.tokens_cap:,} tokens", "dim"),
     )
-    calls: Row = ((f"  {budget.calls} calls", "dim"),)
+    calls: Row = ((f"  {budget.calls} calls", "dim"), *_pace(budget))
     if row_width(head + tail + calls) + 10 > width:
         tail, calls = tail[:1], ((f"  {_short(budget.tokens_spent)}/{_short(budget.tokens_cap)} tok", "dim"), *calls)
     full, empty = bar(float(used), min(24, width - row_width(head + tail + calls) - 2))
     return (*head, ("  ", ""), (full, ink), (empty, "dim"), *tail, *calls)
+
+
+def _pace(budget: BudgetView) -> Row:
+    """When the day's cap is reached at this pace, where it is before the day ends."""
+    return ((f"  out at {clock(budget.runs_out_ms)[:5]}", "warn"),) if budget.runs_out_ms else ()
 
 
 def _short(count: int) -> str:

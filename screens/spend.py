@@ -1,0 +1,150 @@
+"""What models cost, in full; and the card that switches them on or off with a typed reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from textual import events
+from textual.widget import Widget
+from textual.widgets import Input
+
+from engine.api import BudgetView, Query, Reply, Snapshot, SwitchAi
+from screens.detail import labelled, outline
+from screens.dialog import Dialog, field
+from screens.format import UNKNOWN, clock, money, share, wrap
+from screens.model import ConsoleModel
+from screens.reading import Reading
+from screens.rows import Row, text_row
+from screens.widgets.guard import GuardedInput
+from screens.widgets.lines import Lines
+
+REASON_MIN = 3
+PLACES = 4
+DAYS = "30"
+ON = "It lets models be asked again, within the caps; your reason is journaled. Read the bill first."
+OFF = "No model is asked from here on, also after a restart; deterministic ones answer, within the policy's rule for them."
+
+
+class SpendScreen(Reading):
+    """Today and this month from the engine; the last 30 days from the store."""
+
+    TITLE_TEXT = "AI spend"
+
+    def __init__(self, model: ConsoleModel) -> None:
+        super().__init__(model)
+        self._reply: Reply | None = None
+
+    def on_mount(self, event: events.Mount) -> None:
+        self.run_worker(self._read(), exit_on_error=False)
+
+    async def _read(self) -> None:
+        self._reply = await self.model.send(Query(name="spend", args={"days": DAYS}))
+        self.refresh_card()
+
+    def rows(self, width: int) -> list[Row]:
+        snapshot = self.model.snapshot
+        rows = budget_facts(snapshot, width) if snapshot is not None else []
+        rows += [text_row(""), text_row(f"The last {DAYS} days", "head")]
+        if self._reply is None:
+            return [*rows, text_row("asking the engine…", "dim")]
+        if not self._reply.ok:
+            return [*rows, *(text_row(line, "warn") for line in wrap(self._reply.text, width, 6))]
+        return [*rows, *outline(self._reply.data, width)]
+
+
+def budget_facts(snapshot: Snapshot, width: int) -> list[Row]:
+    """Say what is spent, held and left, the pace, and what that is for a decision, a trade and of the profit."""
+    budget = snapshot.budget
+    if budget is None:
+        return [text_row("No model is paid for.", "dim")]
+    parts = [
+        ("Models", f"OFF: {budget.off_reason}" if budget.off_reason else "on", "danger" if budget.off_reason else ""),
+        ("Today", _window(budget.usd_spent, budget.usd_reserved, budget.usd_cap), "strong"),
+        ("tokens", f"{budget.tokens_spent:,} + {budget.tokens_reserved:,} held of {budget.tokens_cap:,}", ""),
+        ("calls", f"{budget.calls} for {budget.decisions} decisions and {budget.trades} trades", ""),
+        ("This month", _window(budget.usd_month_spent, budget.usd_month_reserved, budget.usd_month_cap), ""),
+        ("Pace", _pace(budget), ""),
+        ("A decision", _dollars(budget.usd_per_decision), ""),
+        ("A trade", _dollars(budget.usd_per_trade), ""),
+        ("Day's P&L", _profit(snapshot, budget), ""),
+    ]
+    rows = [row for label, value, ink in parts for row in labelled(label, value, ink, width, 0)]
+    return rows + [text_row(line, "warn") for line in wrap(budget.notice, width, 3)] if budget.notice else rows
+
+
+def _window(spent: Decimal, held: Decimal, cap: Decimal) -> str:
+    return f"${money(spent, places=PLACES)} + ${money(held, places=PLACES)} held of ${money(cap)}"
+
+
+def _pace(budget: BudgetView) -> str:
+    pace = f"${money(budget.usd_per_hour, places=PLACES)} an hour"
+    return f"{pace}: the cap is reached at {clock(budget.runs_out_ms)} UTC" if budget.runs_out_ms else pace
+
+
+def _dollars(value: Decimal | None) -> str:
+    return UNKNOWN if value is None else f"${money(value, places=PLACES)}"
+
+
+def _profit(snapshot: Snapshot, budget: BudgetView) -> str:
+    if snapshot.day_pnl is None or budget.day_pnl_after is None:
+        return UNKNOWN
+    told = f"{money(snapshot.day_pnl, signed=True)} before, {money(budget.day_pnl_after, signed=True)} after what models cost"
+    return f"{told}, {share(budget.share_of_pnl)} of it" if budget.share_of_pnl is not None else told
+
+
+class AiScreen(Dialog):
+    """One reason to type; enter switches models on where they are off, and off where they are on."""
+
+    TITLE_TEXT = "Models"
+    KEYS = (("enter", "switch"), ("esc", "stay as it is"))
+    AUTO_FOCUS = "#reason"
+    COMMAND = "quarterdeck ai"
+
+    def __init__(self, model: ConsoleModel) -> None:
+        super().__init__(model)
+        self._sent = False
+        self._to_on = _is_off(model.snapshot)
+
+    def body(self) -> Iterator[Widget]:
+        yield Lines(id="facts", classes="facts")
+        hint = "why models may be asked again" if self._to_on else "why no model may be asked"
+        yield field("Reason", GuardedInput(self.guard, placeholder=hint, max_length=200, strict=False, id="reason"))
+
+    def refresh_card(self) -> None:
+        facts = self.query_one("#facts", Lines)
+        facts.put(switch_rows(self.model.snapshot, self._to_on, max(20, facts.size.width)))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        reason = event.value.strip()
+        if len(reason) < REASON_MIN:
+            self.say("Write the reason in a few words: it goes into the journal.")
+        elif not self._sent:
+            self._sent = True
+            self.app.run_worker(partial(self._switch, reason), group="command")
+
+    async def _switch(self, reason: str) -> None:
+        reply = await self.model.ask(SwitchAi(on=self._to_on, reason=reason))
+        if not self.is_mounted:
+            return
+        if reply.ok:
+            self.leave()
+            return
+        self._sent = False
+        self.say(reply.text, "danger")
+
+
+def switch_rows(snapshot: Snapshot | None, to_on: bool, width: int) -> list[Row]:
+    """Say why models are off, and what switching does."""
+    budget = snapshot.budget if snapshot is not None else None
+    rows = (
+        [text_row(line, "danger") for line in wrap(f"OFF: {budget.off_reason}", width, 4)]
+        if _is_off(snapshot) and budget
+        else []
+    )
+    return [*rows, *(text_row(line) for line in wrap(ON if to_on else OFF, width, 4)), text_row("")]
+
+
+def _is_off(snapshot: Snapshot | None) -> bool:
+    return bool(snapshot is not None and snapshot.budget is not None and snapshot.budget.off_reason)
