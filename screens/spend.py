@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from functools import partial
 
 from textual import events
@@ -23,7 +24,7 @@ REASON_MIN = 3
 PLACES = 4
 DAYS = "30"
 ON = "It lets models be asked again, within the caps; your reason is journaled. Read the bill first."
-OFF = "No model is asked from here on, also after a restart; deterministic ones answer, within the policy's rule for them."
+OFF = "No model is asked from here on, also after a restart; deterministic ones answer, as the policy lets them."
 
 
 class SpendScreen(Reading):
@@ -89,7 +90,8 @@ def _dollars(value: Decimal | None) -> str:
 def _profit(snapshot: Snapshot, budget: BudgetView) -> str:
     if snapshot.day_pnl is None or budget.day_pnl_after is None:
         return UNKNOWN
-    told = f"{money(snapshot.day_pnl, signed=True)} before, {money(budget.day_pnl_after, signed=True)} after what models cost"
+    before, after = money(snapshot.day_pnl, signed=True), money(budget.day_pnl_after, signed=True)
+    told = f"{before} before, {after} after what models cost"
     return f"{told}, {share(budget.share_of_pnl)} of it" if budget.share_of_pnl is not None else told
 
 
