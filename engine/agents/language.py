@@ -6,9 +6,7 @@ asked, the agent's own deterministic fallback answers, and says so (R7).
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -29,6 +27,7 @@ from engine.llm.asking import Asker, Attempt, Question
 from engine.llm.chat import ChatReply, ChatRequest
 from engine.llm.client import ModelAnswer, ModelClient, ModelRequest, Settings
 from engine.llm.settings import Setting, read_settings
+from engine.llm.turns import Turns
 from engine.store.prompts import PromptStore
 
 if TYPE_CHECKING:
@@ -46,23 +45,6 @@ SETTINGS = (
     Setting("deadline_s", None, 1, 600, whole=False),
     Setting("repair", 0, 0, 1, whole=True),
 )
-
-
-class Turns:
-    """Lets the agents' own work happen one piece at a time, with room for the engine's between any two.
-
-    Fifty agents that wake at one instant would otherwise hold the loop for fifty prompts in a row.
-    """
-
-    def __init__(self) -> None:
-        self._lock = asyncio.Lock()
-
-    @asynccontextmanager
-    async def one(self) -> AsyncIterator[None]:
-        """Wait for the turn; the work inside must not wait for anything."""
-        async with self._lock:
-            await asyncio.sleep(0)
-            yield
 
 
 @dataclass(slots=True)

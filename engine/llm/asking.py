@@ -13,7 +13,8 @@ from engine.domain.decision import Outcome
 from engine.domain.money import ZERO
 from engine.llm.breaker import Breaker
 from engine.llm.chat import ChatClient, ChatReply, ChatRequest, schema_text
-from engine.llm.meter import Meter, OverBudget
+from engine.llm.meter import Hold, Meter, OverBudget
+from engine.llm.turns import Turns
 
 ATTEMPTS_DOWN_MAX = 2
 """A provider that is down is asked once more in a cycle (A04)."""
@@ -53,12 +54,15 @@ Note = Callable[[Attempt], None]
 class Asker:
     """Asks one provider for all agents. now_ms: the engine's own clock, for the windows of budgets."""
 
-    def __init__(self, name: str, chat: ChatClient, wall: Clock, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, name: str, chat: ChatClient, wall: Clock, now_ms: Callable[[], int], turns: Turns | None = None
+    ) -> None:
         self.name = name
         self.chat = chat
         self.breaker = Breaker(wall)
         self._wall = wall
         self._now_ms = now_ms
+        self._turns = turns or Turns()
 
     async def ask(self, question: Question, meter: Meter, note: Note) -> ChatReply:
         """Ask until there is an answer, or no use or time in asking again; each attempt has its own reservation."""
@@ -84,23 +88,28 @@ class Asker:
             self.breaker.tell(None)
             return Attempt(number=number, reply=_not_sent(Outcome.PROVIDER_DOWN, problem))
         request = self._within_deadline(question)
-        hold = meter.hold(
-            provider=question.provider, model=request.model, agent=question.agent, cycle_id=question.cycle_id,
-            input_tokens=worst_tokens(request), output_tokens_max=request.output_tokens_max, now_ms=self._now_ms(),
-        )  # fmt: skip
+        async with self._turns.one():
+            hold = self._hold(question, request, meter)
         if isinstance(hold, OverBudget):
             self.breaker.tell(None)
             return Attempt(number=number, reply=_not_sent(Outcome.OVER_BUDGET, hold.sentence))
         try:
             reply = await self.chat.ask(request)
+            async with self._turns.one():
+                cost = meter.post(hold, reply.usage)
         except asyncio.CancelledError:  # nobody knows what the provider made of it: all of it is owed (B3)
             self.breaker.tell(None)
             gone = _not_sent(Outcome.TIMED_OUT, "the engine stopped waiting")
             note(Attempt(number=number, reply=gone, reserved_usd=hold.usd, cost_usd=meter.post(hold, None)))
             raise
-        cost = meter.post(hold, reply.usage)
         self.breaker.tell(reply.outcome)
         return Attempt(number=number, reply=reply, reserved_usd=hold.usd, cost_usd=cost)
+
+    def _hold(self, question: Question, request: ChatRequest, meter: Meter) -> Hold | OverBudget:
+        return meter.hold(
+            provider=question.provider, model=request.model, agent=question.agent, cycle_id=question.cycle_id,
+            input_tokens=worst_tokens(request), output_tokens_max=request.output_tokens_max, now_ms=self._now_ms(),
+        )  # fmt: skip
 
     def _within_deadline(self, question: Question) -> ChatRequest:
         left_ms = max(1, int(question.deadline_ms - self._wall.mono_ms()))

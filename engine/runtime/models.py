@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from engine.agents.cycle import Desk
-from engine.agents.language import LanguageClient, Turns
+from engine.agents.language import LanguageClient
 from engine.agents.manager import RunningAgent
 from engine.clock import Clock, SystemClock
 from engine.domain.agent import AgentConfig
@@ -18,6 +18,7 @@ from engine.llm.heuristic import HeuristicClient
 from engine.llm.openai_client import OpenAiClient
 from engine.llm.router import DEFAULT_PROVIDER, client_for, parse_model
 from engine.llm.sdk import FindKey, SdkClient
+from engine.llm.turns import Turns
 from engine.store.prompts import PromptStore
 
 CLIENTS: Mapping[Protocol, type[SdkClient]] = {
@@ -29,7 +30,7 @@ HURRIED = "where days pass in minutes each would bring the day's budget anew, so
 
 
 class Models:
-    """Finds each agent's model. barred: why none may be asked here, "" when they may.
+    """Finds each agent's model. barred: why none may be asked here, "" when they may. askers: one a provider in use.
 
     now_ms: the engine's clock, for the windows of budgets. wall: for timeouts, waits and latencies.
     """
@@ -46,7 +47,7 @@ class Models:
         self._wall = wall or SystemClock()
         self._keys = keys
         self._turns = Turns()
-        self._askers: dict[str, Asker] = {}
+        self.askers: dict[str, Asker] = {}
 
     def client_for(self, config: AgentConfig) -> ModelClient:
         """Return what answers for an agent. Raises UsageError when no provider does."""
@@ -68,16 +69,16 @@ class Models:
         """Load SDKs and keys before anything runs, for that takes a second; return what is missing."""
         if self._barred:
             return []
-        return [problem for asker in self._askers.values() if (problem := asker.chat.prepare())]
+        return [problem for asker in self.askers.values() if (problem := asker.chat.prepare())]
 
     async def close(self) -> None:
         """Let all connections go."""
-        for asker in self._askers.values():
+        for asker in self.askers.values():
             await asker.chat.close()
 
     def _asker(self, name: str) -> Asker:
-        if name not in self._askers:
+        if name not in self.askers:
             provider = self._providers[name]
             chat = CLIENTS[provider.kind](provider, self._keys, self._wall)
-            self._askers[name] = Asker(name, chat, self._wall, self._now_ms)
-        return self._askers[name]
+            self.askers[name] = Asker(name, chat, self._wall, self._now_ms, self._turns)
+        return self.askers[name]

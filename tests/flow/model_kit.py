@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.agents.briefing import Brief, Briefing
-from engine.agents.language import LanguageClient, Turns
+from engine.agents.language import LanguageClient
 from engine.agents.prompts import Prompt
 from engine.clock import Clock
 from engine.control.handlers import Handlers
@@ -28,6 +28,7 @@ from engine.llm.client import ModelRequest
 from engine.llm.heuristic import HeuristicClient
 from engine.llm.meter import Hold, OverBudget, Usage
 from engine.llm.openai_client import OpenAiClient
+from engine.llm.turns import Turns
 from engine.paths import StorePaths
 from engine.runtime.compose import Plan, arm, assemble, genesis
 from engine.store.journal import Journal
