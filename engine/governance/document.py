@@ -14,6 +14,7 @@ from engine.config.fields import Key, span, suggestion
 from engine.config.toml import refuse_secrets
 from engine.domain.agent import AgentConfig, AgentLimits
 from engine.domain.governance import PolicyChange, Sense
+from engine.domain.killing import KillRule, KillUnit
 from engine.domain.money import percent, plain
 from engine.domain.policy import Policy
 from engine.errors import UsageError
@@ -48,6 +49,8 @@ def written(value: Any, field: str = "") -> str:
         return span(value) if field.endswith("_ms") else str(value)
     if isinstance(value, tuple | list):
         return f"[{', '.join(_quoted(each) for each in value)}]"
+    if field == "thresholds":
+        return f"{{{', '.join(f'{name} = {json.dumps(_threshold(name, each))}' for name, each in value.items())}}}"
     if is_dataclass(value) or isinstance(value, Mapping):
         return f"{{{', '.join(_pairs(value))}}}"
     return str(value)
@@ -55,7 +58,16 @@ def written(value: Any, field: str = "") -> str:
 
 def _pairs(value: Any) -> Iterable[str]:
     items = value.items() if isinstance(value, Mapping) else ((f.name, getattr(value, f.name)) for f in fields(value))
-    return [f"{name} = {_quoted(inner, str(name))}" for name, inner in items]
+    return [f"{name} = {_quoted(inner, str(name))}" for name, inner in items if inner is not None]
+
+
+def _threshold(name: str, value: Decimal) -> str:
+    """A tier's threshold has its rule's unit, which its name alone does not say."""
+    rule, _line, tier = name.rpartition("_")
+    unit = KillUnit.FRAC if tier == "hysteresis" else KillRule(rule).unit
+    if unit is KillUnit.MS:
+        return span(int(value))
+    return percent(value) if unit is KillUnit.FRAC else plain(value)
 
 
 def _quoted(value: Any, field: str = "") -> str:

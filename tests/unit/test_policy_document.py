@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.config import canonical_json, from_canonical, policy_fields
+from engine.config import canonical_json, from_canonical, load_policy, policy_fields
+from engine.config.policy import presets
 from engine.domain.governance import Sense
-from engine.domain.policy import AccountLimits, AiRules, ApprovalRules, AskFor, KillAction, KillLimits, Policy
+from engine.domain.policy import AccountLimits, AiRules, ApprovalRules, AskFor, KillLimits, Policy
 from engine.errors import StoreError, UsageError
 from engine.governance.directions import POLICY_WAYS
 from engine.governance.document import (
@@ -33,7 +35,7 @@ D = Decimal
 OTHER = replace(
     Policy(),
     usd_peg=("USDT",),
-    kill=KillLimits(loss_frac=D("0.02"), action=KillAction.HALT),
+    kill=KillLimits(loss_frac=D("0.02")),
     limits=AccountLimits(open_positions=9, price_age_ms=30_000, gross_exposure_frac=D("1.5")),
     ai=AiRules(live_inference=False),
     approvals=ApprovalRules(ask=AskFor.ENTRIES),
@@ -45,6 +47,31 @@ limits = st.builds(
     gross_exposure_frac=st.decimals(0, 2, places=3), price_age_ms=st.integers(0, 600).map(lambda s: s * 1_000),
 )  # fmt: skip
 policies = st.builds(Policy, limits=limits, ai=st.builds(AiRules, live_inference=st.booleans()))
+
+
+BY_NAME = """
+[kill_switch]
+gain = "200%"
+thresholds = { loss_warn = "1%", stale_data_warn = "20s", venue_failures_warn = 2, gain_warn = "120%" }
+[ai_budget.providers.openai]
+usd_per_day = "2"
+[ai_budget.agents.dip-buyer]
+tokens_per_day = 1000
+"""
+
+
+@pytest.fixture(params=[*sorted(presets()), "by name"])
+def from_file(request: pytest.FixtureRequest, tmp_path: Path) -> Policy:
+    """A policy as a file has it: each preset, and one with tables of the trader's own names in it."""
+    if request.param in presets():
+        return load_policy(Path(request.param))
+    (tmp_path / "policy.toml").write_text(BY_NAME)
+    return load_policy(tmp_path / "policy.toml")
+
+
+def test_policy_of_a_file_can_be_kept_told_apart_and_made_of_its_differences(from_file: Policy) -> None:
+    assert from_canonical(Policy, canonical_json(from_file)) == from_file
+    assert changed(Document(Policy()), differences(Policy(), from_file)).policy == from_file
 
 
 @pytest.mark.parametrize("policy", [Policy(), OTHER])
@@ -98,7 +125,7 @@ def test_value_that_allows_less_tightens_and_the_way_back_loosens(name: str, tex
 
 
 def test_word_and_peg_that_say_less_loosen() -> None:
-    asked = {"kill_switch.action": "halt", "usd_peg": '["USDT"]', "governance.require_approval": "false"}
+    asked = {"usd_peg": '["USDT"]', "governance.require_approval": "false"}
     assert {each.sense for each in proposed(Document(Policy()), asked, {})} == {Sense.LOOSENS}
 
 
