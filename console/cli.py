@@ -39,6 +39,7 @@ COMMANDS = {
     "resolve": ("control:resolve", "Say what became of an order that the venue leaves open."),
     "unblock": ("control:unblock", "Let an instrument be entered again that was held up."),
     "agents": ("agents:agents", "List, show, start, pause, resume or stop agents."),
+    "shadow": ("shadow:shadow", "Show what each agent's model added to what a second one would have made."),
     "decisions": ("reading:decisions", "List what agents decided, and what became of it."),
     "orders": ("reading:orders", "List orders."),
     "fills": ("reading:fills", "List fills."),

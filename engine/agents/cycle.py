@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from engine.agents.keeping import Keeper, features_of
+from engine.agents.lanes import LaneRunner
 from engine.agents.manager import RunningAgent
 from engine.clock import Clock
 from engine.domain.books import Books
@@ -45,6 +46,7 @@ class Desk:
     on_phase: PhaseListener | None = None
     meter: JournalMeter | None = None
     keeper: Keeper | None = None
+    lanes: LaneRunner | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ async def run_cycle(desk: Desk, agent: RunningAgent, trigger: str, instruments: 
     _enter(desk, agent, "PERCEPTION")
     request = _perceive(desk, agent, began_ms, trigger, instruments)
     _enter(desk, agent, "REASONING")
+    if desk.lanes is not None:
+        desk.lanes.decide(agent, request)
     try:
         answer = await agent.client.decide(request)
     except Exception as error:  # none may raise: one that does fails this cycle of this agent and nothing else (P37)

@@ -11,6 +11,7 @@ from engine.domain.agent import AgentStatus
 from engine.domain.governance import PolicyChange
 from engine.domain.intent import Autonomy, Mode
 from engine.domain.killing import KillTier, KillUnit
+from engine.domain.lanes import LaneStanding
 from engine.domain.market import SourceKind
 from engine.domain.order import OrderRole, OrderStatus, OrderType, Side
 from engine.domain.policy import TradingState
@@ -170,6 +171,7 @@ class AgentView:
     """One agent at a glance. last: its latest decision in words; next_slot_ms None: with the next candle.
 
     failures: cycles that failed in a row; waits_until_ms: it skips its slots before, because of them.
+    shadow: the agent beside the second model that decides on the same inputs; None: it has none.
     """
 
     name: str
@@ -188,6 +190,7 @@ class AgentView:
     failures: int
     next_slot_ms: int | None
     waits_until_ms: int | None = None
+    shadow: LaneStanding | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

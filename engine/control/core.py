@@ -120,6 +120,8 @@ class Core:
             follow_rejected(self.desk, self.policy.paper, instant)
         if instant.warm:
             return
+        if self.desk.lanes is not None and self.journal.broken is None:
+            self.desk.lanes.on_candles(instant.candles)
         await self.watch.look(instant.ts_ms, confirmed=True)
         if self.watch.kill.tiers or not self.watch.health.is_quiet(len(instant.candles)):
             await self.watch.check(instant.ts_ms)

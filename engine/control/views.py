@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from engine.agents.lanes import standing
 from engine.agents.manager import RunningAgent
 from engine.api import (
     AgentView,
@@ -215,6 +216,7 @@ def _agent(core: Core, agent: RunningAgent, now_ms: int) -> AgentView:
         failures=books.standing.failing.by_agent.get(config.name, 0),
         waits_until_ms=_still(waits_until(core, agent), now_ms),
         next_slot_ms=next_slot(config.schedule, now_ms),
+        shadow=standing(books, core.desk.surroundings.valuation, config.name),
     )
 
 

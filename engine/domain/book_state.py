@@ -13,6 +13,7 @@ from engine.domain.budget import SpendBook
 from engine.domain.counts import Baseline, Counters
 from engine.domain.events import ApprovalAsked, DifferenceFound, DifferenceKind, FlattenEnded, FlattenProven, Genesis
 from engine.domain.instrument import Instrument
+from engine.domain.lanes import Lanes
 from engine.domain.memory import Memory
 from engine.domain.money import ZERO
 from engine.domain.order import Fill, Order
@@ -87,6 +88,7 @@ class BookState:
     standing: Standing = field(default_factory=Standing)
     count: Counters = field(default_factory=Counters)
     memory: Memory = field(default_factory=Memory)
+    lanes: Lanes = field(default_factory=Lanes)
     spend: SpendBook = field(default_factory=SpendBook)
     shadows: Shadows = field(default_factory=Shadows)
     asking: Asking = field(default_factory=Asking)

@@ -20,6 +20,7 @@ from engine.domain.events import (
     BudgetPosted,
     Closing,
     CycleDone,
+    CycleSkipped,
     DifferenceClosed,
     DifferenceFound,
     DifferenceKind,
@@ -37,6 +38,7 @@ from engine.domain.events import (
     Genesis,
     Incident,
     InstrumentListed,
+    ModelAsked,
     OrderIntended,
     OrderResized,
     OrderShown,
@@ -47,6 +49,7 @@ from engine.domain.events import (
     ShadowEntered,
     StateChanged,
 )
+from engine.domain.lanes import LANE_EVENTS
 from engine.domain.ledger import (
     Account,
     Posting,
@@ -349,6 +352,11 @@ class Books(BookState):
     def _governed(self, ts_ms: int, event: GovernanceEvent) -> None:
         self.governance.take(ts_ms, event)
 
+    def _asking(self, ts_ms: int, event: ModelAsked | CycleSkipped) -> None:
+        self.asking.take(event)
+        if isinstance(event, ModelAsked):
+            self.lanes.asked(event)
+
     def _incident(self, ts_ms: int, event: Incident) -> None:
         self.count.incidents += 1
 
@@ -390,6 +398,7 @@ _HANDLERS = {
     DifferenceFound: Books._found,
     DifferenceClosed: Books._closed,
     **dict.fromkeys(GOVERNANCE_EVENTS, Books._governed),
-    **dict.fromkeys(ASKING_EVENTS, lambda books, ts_ms, event: books.asking.take(event)),
+    **dict.fromkeys(ASKING_EVENTS, Books._asking),
+    **dict.fromkeys(LANE_EVENTS, lambda books, ts_ms, event: books.lanes.take(ts_ms, event)),
     **dict.fromkeys(ONLY_HERE, Books._stands),
 }

@@ -10,6 +10,7 @@ from pathlib import Path
 from engine.agents.context import frames_read
 from engine.agents.cycle import Desk
 from engine.agents.keeping import Keeper
+from engine.agents.lanes import LaneRunner, second_agents
 from engine.agents.manager import hire
 from engine.clock import Clock, ManualClock
 from engine.config import canonical_json, config_hash
@@ -155,7 +156,8 @@ def assemble(
     meter = JournalMeter(journal, clock, prices=plan.prices, caps=lambda: caps_of(ruled.policy.ai_budget))
     models = models_of(plan, paths, clock)
     agents = [hire(config, (find_client or models.client_for)(config)) for config in ruled.agents]
-    window = max((agent.bars_needed for agent in agents), default=1)
+    seconds = second_agents(ruled.agents)
+    window = max((agent.bars_needed for agent in (*agents, *seconds.values())), default=1)
     spans = {span for agent in agents for span in frames_read(agent, plan.interval_ms)}
     market = MarketState(plan.interval_ms, timeframes=spans, window=window)
     paper_store = PaperStore(paths.paper_db) if durable else None
@@ -172,6 +174,7 @@ def assemble(
     surroundings = Surroundings(books, market, valuation, policy, folder=plan.folder or Path())
     desk = Desk(journal, market, surroundings, Approvals(), router, clock, config_hash(policy), meter=meter)
     desk.keeper = Keeper(PromptStore(paths.prompts), always=durable)
+    desk.lanes = LaneRunner(desk, seconds, policy.paper) if seconds else None
     slots = slot_clock(plan.agents, books) if isinstance(clock, ManualClock) else None
     core = Core(desk, gateway, latch, policy, agents, plan.source, slots, venue)
     core.governor = Governor(core, ruled, plan.admin or AdminSecret(config_dir()))

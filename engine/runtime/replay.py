@@ -12,11 +12,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from engine.agents.lanes import standing
 from engine.clock import ManualClock, iso, wall_s
 from engine.config import Instruments, agents_of, flags_to_policy, load_policy, policy_of, prices_of, providers_of
 from engine.control.stream import Stream
 from engine.domain.events import RecordingOpened
 from engine.domain.instrument import Instrument
+from engine.domain.lanes import LaneStanding
 from engine.domain.market import Instant, Source, SourceKind
 from engine.domain.money import ZERO, plain
 from engine.domain.policy import Policy
@@ -180,6 +182,7 @@ def summary(parts: Parts, plan: Plan, fed: FeedSummary, took_s: float) -> dict[s
     decisions = {
         word: sum(a.decisions.get(word, 0) for a in agents) for word in ("buy", "sell", "flat", "hold", "failed")
     }
+    shadows = [standing(books, marks, agent.name) for agent in agents]
     refusals: dict[str, int] = {}
     for agent in agents:
         for code, count in agent.refusals.items():
@@ -206,6 +209,7 @@ def summary(parts: Parts, plan: Plan, fed: FeedSummary, took_s: float) -> dict[s
         "equity_start": plain(books.funded),
         "equity_end": plain(core.watch.equity if core.watch.equity is not None else books.funded),
         "max_drawdown_frac": plain(round(core.watch.max_drawdown_frac, 9)),
+        "shadows": [_shadow(each) for each in shadows if each is not None],
         "trading_state": books.state.value,
         "halts": books.count.halts,
         "halt_reason": books.state_reason if books.count.halts else "",
@@ -215,6 +219,18 @@ def summary(parts: Parts, plan: Plan, fed: FeedSummary, took_s: float) -> dict[s
         "wall_s": round(took_s, 3),
         "bars_per_s": round(fed.bars / took_s) if took_s > 0 else 0,
         "rss_mb_max": round(_peak_rss_mb(), 1),
+    }
+
+
+def _shadow(one: LaneStanding) -> dict[str, Any]:
+    return {
+        "agent": one.agent,
+        "model": one.model,
+        "agent_net": None if one.agent_net is None else plain(one.agent_net),
+        "spent": plain(one.spent),
+        "lane_net": None if one.lane_net is None else plain(one.lane_net),
+        "lane_fills": one.lane_fills,
+        "added": None if one.added is None else plain(one.added),
     }
 
 

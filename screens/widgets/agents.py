@@ -49,6 +49,7 @@ class AgentsPane(Pane):
         waits = item.waits_until_ms
         left = f", waits {age(max(0, waits - self._now_ms))}" if waits is not None else ""
         failing = f" · {item.failures} failed{left}" if item.failures else ""
+        beside = _beside(item)
         since = age(max(0, self._now_ms - item.last_ms)) if item.last_ms is not None else UNKNOWN
         return table_row(
             COLUMNS,
@@ -60,8 +61,15 @@ class AgentsPane(Pane):
                 (money(total, signed=True), signed_ink(total)),
                 (safe(item.model, 40), "dim"),
                 (item.autonomy.value, "dim"),
-                (safe(item.last + failing, 200), "warn" if failing else ""),
+                (safe(item.last + failing + beside, 200), "warn" if failing else ""),
                 (since, "dim"),
             ),
             width,
         )
+
+
+def _beside(item: AgentView) -> str:
+    """Say what the agent's model added to what its shadow would have made, after fees and tokens."""
+    if item.shadow is None:
+        return ""
+    return f" · {money(item.shadow.added, signed=True)} against {item.shadow.model}"

@@ -31,7 +31,7 @@ from engine.domain.events.money import (
     Reconciled,
 )
 from engine.domain.events.orders import Filled, OrderIntended, OrderResized, OrderShown, OrdersResolved, OrdersUpdated
-from engine.domain.events.records import SituationKept
+from engine.domain.events.records import LaneFilled, LaneOpened, SituationKept
 from engine.domain.events.safety import (
     AgentChanged,
     BaselineReset,
@@ -67,7 +67,8 @@ Event = (
     | DifferenceFound | DifferenceClosed | Reconciled | PolicyVersioned | ChangeRequested | ChangeAnswered | AdminTried
     | PolicyFileSeen | KillTierMoved | AgentWaits | FlattenProven | StopTrailed | ShadowEntered | ShadowEnded
     | BudgetHeld | BudgetPosted | BudgetCapped | AiSwitched
-    | ModelAsked | CycleSkipped | SituationKept
+    | ModelAsked | CycleSkipped | SituationKept | LaneOpened
+    | LaneFilled
 )  # fmt: skip
 
 EVENT_TYPES: dict[int, type] = {cls.KIND: cls for cls in Event.__args__}  # type: ignore[attr-defined]
@@ -124,6 +125,8 @@ __all__ = [
     "Incident",
     "InstrumentListed",
     "KillTierMoved",
+    "LaneFilled",
+    "LaneOpened",
     "ModelAsked",
     "OrderIntended",
     "OrderResized",

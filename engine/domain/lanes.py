@@ -1,0 +1,114 @@
+"""Counterfactual lanes: what a second model would have made of an agent's inputs, on books that move no money."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+from engine.domain.events.asking import ModelAsked
+from engine.domain.events.records import LaneFilled, LaneOpened
+from engine.domain.money import ZERO
+from engine.domain.portfolio import Position
+
+LANE_EVENTS = (LaneOpened, LaneFilled)
+DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class LanePosition:
+    """What a lane holds of one instrument, and the stop and target that it would rest with."""
+
+    position: Position
+    stop: Decimal | None = None
+    target: Decimal | None = None
+    lost_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """One agent's lane. Money in account currency; quote counts as that, one for one.
+
+    agent_net: what the agent had made when the lane began. spent: what its models cost since. realized: of the lane,
+    after its fees. day, today: trades of the latest UTC day.
+    """
+
+    agent: str
+    model: str
+    since_ms: int
+    capital: Decimal
+    agent_net: Decimal
+    held: dict[str, LanePosition] = field(default_factory=dict)
+    realized: Decimal = ZERO
+    fees: Decimal = ZERO
+    spent: Decimal = ZERO
+    fills: int = 0
+    day: int = -1
+    today: int = 0
+
+    def of(self, instrument: str) -> LanePosition:
+        """Return what it holds of an instrument; flat where it has traded nothing."""
+        return self.held.get(instrument) or LanePosition(Position(self.agent, instrument))
+
+    def trades_on(self, ts_ms: int) -> int:
+        """Return how many trades it made in the UTC day of an instant."""
+        return self.today if self.day == ts_ms // DAY_MS else 0
+
+    def after(self, ts_ms: int, event: LaneFilled) -> Lane:
+        """Return the lane after one of its trades."""
+        before = self.of(event.instrument)
+        position = before.position.after_fill(event.side.sign * event.qty, event.price, ts_ms)
+        gained = position.realized - before.position.realized
+        lost_ms = ts_ms if gained < 0 else before.lost_ms
+        grown = abs(position.qty) > abs(before.position.qty)
+        stop, target = (event.stop, event.target) if grown else (before.stop, before.target)
+        guarded = (stop, target) if position.qty else (None, None)
+        return replace(
+            self,
+            held={**self.held, event.instrument: LanePosition(position, *guarded, lost_ms)},
+            realized=self.realized + gained - event.fee,
+            fees=self.fees + event.fee,
+            fills=self.fills + 1,
+            day=ts_ms // DAY_MS,
+            today=self.trades_on(ts_ms) + 1,
+        )
+
+
+@dataclass(slots=True)
+class Lanes:
+    """The lanes by agent."""
+
+    open: dict[str, Lane] = field(default_factory=dict)
+
+    def take(self, ts_ms: int, event: LaneOpened | LaneFilled) -> None:
+        """Take a lane's event in; one of another model begins it anew."""
+        if isinstance(event, LaneOpened):
+            self.open[event.agent] = Lane(
+                agent=event.agent, model=event.model, since_ms=ts_ms, capital=event.capital, agent_net=event.agent_net
+            )
+        elif event.agent in self.open:
+            self.open[event.agent] = self.open[event.agent].after(ts_ms, event)
+
+    def asked(self, event: ModelAsked) -> None:
+        """Count what the agent's own model cost."""
+        lane = self.open.get(event.agent)
+        if lane is not None and event.cost_usd:
+            self.open[event.agent] = replace(lane, spent=lane.spent + event.cost_usd)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneStanding:
+    """An agent beside its lane, both since the lane began, in account currency. None: something has no price.
+
+    agent_net, lane_net: after fees, open positions at the last prices. spent: what the agent's models cost.
+    added: what the agent's model made beyond the lane's, after fees and tokens.
+    """
+
+    agent: str
+    model: str
+    since_ms: int
+    agent_net: Decimal | None
+    spent: Decimal
+    lane_net: Decimal | None
+    lane_fees: Decimal
+    lane_fills: int
+    added: Decimal | None
