@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
+from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Button, Input
 
@@ -75,6 +76,7 @@ class ApproveScreen(Dialog):
 
     def refresh_card(self) -> None:
         facts = self.query_one("#facts", Lines)
+        self.query_one("#card").border_title = Content(self._title())
         now = self.model.approval(self.card.approval_id)
         if not self._closed_why and not self._answered:
             self._closed_why = why_closed(self.card, now, self._refusal)
@@ -85,6 +87,10 @@ class ApproveScreen(Dialog):
         rows = card_rows(self.card, now, aged_ms, max(20, facts.size.width), bool(self._closed_why))
         facts.put(fitted(rows, facts_room(self.size.height)))
         self._show_checks(len(facts.rows))
+
+    def _title(self) -> str:
+        waiting = len(self.model.snapshot.approvals) if self.model.snapshot else 1
+        return f"{self.TITLE_TEXT} · {waiting - 1} more after it" if waiting > 1 else self.TITLE_TEXT
 
     def _show_checks(self, above: int) -> None:
         """Show every check; the pane takes what the window has left, and the rest of it scrolls."""

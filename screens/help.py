@@ -22,8 +22,8 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     (
         "Decide",
         (
-            ("a", "Open the oldest trade that waits for approval. Nothing opens by itself."),
-            ("t", "Write a trade of your own; the same guardrails check it before it is sent."),
+            ("a", "Open the oldest trade that waits for approval; enter on one opens that. Nothing opens by itself."),
+            ("t", "Write a trade of your own, in units, 500 USDT or 2% of equity; the same guardrails check it."),
             ("g", "Open the oldest change of the policy that waits for the admin."),
             ("r", "Resume trading after a halt, with a typed reason."),
             ("c", "Show the certificate of the last flatten."),

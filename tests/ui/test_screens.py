@@ -478,6 +478,7 @@ async def test_the_other_instrument_is_chosen_with_the_arrows() -> None:
         assert sent.ticket.instrument == ETH
 
 
+@pytest.mark.fault("U12")
 async def test_the_silent_engine_takes_no_ticket() -> None:
     client = FakeClient()
     app, _host = console(client)
