@@ -1,8 +1,9 @@
-"""Reading for people: a connection that can only read, and a deadline on every question.
+"""Reading for people: a connection that can only read, and a deadline on every statement.
 
 A question is a generator that yields statements and is sent their rows. So the same question is asked without a loop
-by the CLI, when no engine runs, and on aiosqlite by an engine, whose loop a long read never holds up. A read that
-passes its deadline is aborted, so that it cannot keep the write-ahead log from being taken in (P33).
+by the CLI, when no engine runs, and on aiosqlite by an engine, whose loop a long read never holds up. A statement that
+passes its deadline is aborted, so that it cannot keep the write-ahead log from being taken in (P33); a question about
+much asks for it a page at a time.
 """
 
 from __future__ import annotations
@@ -43,12 +44,12 @@ class Reader:
 
     def read(self, question: Question[T]) -> T:
         """Return the question's answer; StoreError when it takes too long or the store cannot be read."""
-        if self._limit_ms is not None:
-            self._connection.set_progress_handler(_alarm(self._limit_ms), _OPS_BETWEEN_LOOKS)
         rows: list[Row] | None = None
         try:
             while True:
                 sql, values = question.send(rows) if rows is not None else next(question)
+                if self._limit_ms is not None:
+                    self._connection.set_progress_handler(_alarm(self._limit_ms), _OPS_BETWEEN_LOOKS)
                 rows = self._connection.execute(sql, values).fetchall()
         except StopIteration as done:
             return done.value
@@ -75,11 +76,11 @@ class AsyncReader:
         """Return the question's answer; StoreError when it takes too long or the store cannot be read."""
         async with self._turn:
             connection = await self._opened()
-            await connection.set_progress_handler(_alarm(self._limit_ms), _OPS_BETWEEN_LOOKS)
             rows: list[Row] | None = None
             try:
                 while True:
                     sql, values = question.send(rows) if rows is not None else next(question)
+                    await connection.set_progress_handler(_alarm(self._limit_ms), _OPS_BETWEEN_LOOKS)
                     rows = list(await connection.execute_fetchall(sql, values))
             except StopIteration as done:
                 return done.value

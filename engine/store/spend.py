@@ -10,11 +10,13 @@ from typing import Any
 from engine.clock import DAY_MS, iso
 from engine.domain.budget import Caps, HowPosted, Window, day_of, month_of
 from engine.domain.burning import burn, runs_out_ms
+from engine.domain.decision import AnsweredBy, Outcome
 from engine.domain.events import (
     AiSwitched,
     BudgetCapped,
     BudgetHeld,
     BudgetPosted,
+    CycleDone,
     EquityMarked,
     FundsMoved,
     Genesis,
@@ -24,7 +26,7 @@ from engine.domain.ledger import Account
 from engine.domain.market import SourceKind
 from engine.domain.money import ZERO, plain
 from engine.domain.order import OrderRole
-from engine.store.queries import RARE, first_at
+from engine.store.queries import PAGE_ROWS, RARE, first_at
 from engine.store.reader import Question
 from engine.store.rows import Record, event_of
 from engine.store.tables import ACCOUNT_NUMBER, PAIRS_MAX
@@ -69,6 +71,8 @@ class _Facts:
     caps: Caps = ()
     off: dict[str, tuple[int, AiSwitched]] = field(default_factory=dict)
     trades: int = 0
+    fallback: int = 0
+    over_budget: int = 0
     pnl: Decimal | None = None
     in_usd: bool = False
 
@@ -104,24 +108,29 @@ def _origin() -> Question[tuple[Genesis | None, int]]:
     return (first if isinstance(first, Genesis) else None), (last[0][0] if last else 0)
 
 
+def _events(kind: int, first: int, among: str = RARE) -> Question[list[tuple[int, Any]]]:
+    """Ask for all events of a kind from a row on, with their times, a page at a time: an engine goes on in between."""
+    sql = f"SELECT seq, ts_ms, payload FROM journal WHERE kind = {kind} AND {among} AND seq > ? ORDER BY seq LIMIT ?"
+    found: list[tuple[int, Any]] = []
+    at = first - 1
+    while True:
+        rows = yield sql, (at, PAGE_ROWS)
+        found += [(ts_ms, event_of(kind, kept)) for _seq, ts_ms, kept in rows]
+        if len(rows) < PAGE_ROWS:
+            return found
+        at = rows[-1][0]
+
+
 def _calls(facts: _Facts, begin_ms: int) -> Question[None]:
-    sql = f"SELECT ts_ms, kind, payload FROM journal WHERE kind IN (?, ?) AND {RARE} AND ts_ms >= ? ORDER BY seq"
-    by_id: dict[str, Call] = {}
-    for ts_ms, kind, kept in (yield sql, (BudgetHeld.KIND, BudgetPosted.KIND, begin_ms)):
-        event = event_of(kind, kept)
-        if isinstance(event, BudgetHeld):
-            by_id[event.hold_id] = Call(ts_ms, event)
-        elif isinstance(event, BudgetPosted) and event.hold_id in by_id:
+    first = yield from first_at(begin_ms)
+    by_id = {event.hold_id: Call(ts_ms, event) for ts_ms, event in (yield from _events(BudgetHeld.KIND, first))}
+    for _ts_ms, event in (yield from _events(BudgetPosted.KIND, first)):
+        if event.hold_id in by_id:
             by_id[event.hold_id].posted = event
     facts.calls = list(by_id.values())
-    sql = f"SELECT payload FROM journal WHERE kind = ? AND {RARE} ORDER BY seq DESC LIMIT 1"
-    for (kept,) in (yield sql, (BudgetCapped.KIND,)):
-        event = event_of(BudgetCapped.KIND, kept)
-        facts.caps = event.caps if isinstance(event, BudgetCapped) else ()
-    sql = f"SELECT ts_ms, payload FROM journal WHERE kind = ? AND {RARE} ORDER BY seq"
-    for ts_ms, kept in (yield sql, (AiSwitched.KIND,)):
-        event = event_of(AiSwitched.KIND, kept)
-        assert isinstance(event, AiSwitched)
+    for _ts_ms, event in (yield from _events(BudgetCapped.KIND, 0)):
+        facts.caps = event.caps
+    for ts_ms, event in (yield from _events(AiSwitched.KIND, 0)):
         if event.on:
             facts.off = {k: v for k, v in facts.off.items() if event.provider not in ("", k)}
         else:
@@ -129,15 +138,14 @@ def _calls(facts: _Facts, begin_ms: int) -> Question[None]:
 
 
 def _results(facts: _Facts, since_ms: int) -> Question[None]:
-    """Count the trades of agents that asked models, and what the account made in the meantime."""
+    """Count who answered, the trades of agents that asked models, and what the account made in the meantime."""
     first = yield from first_at(since_ms)
+    for _ts_ms, event in (yield from _events(CycleDone.KIND, first, "TRUE")):
+        facts.fallback += event.answered_by is AnsweredBy.FALLBACK
+        facts.over_budget += event.outcome is Outcome.OVER_BUDGET
     agents = {call.held.agent for call in facts.calls if call.held_ms >= since_ms}
     if agents:
-        sql = "SELECT j.payload FROM orders o JOIN journal j ON j.seq = o.seq WHERE o.seq >= ?"
-        for (kept,) in (yield sql, (first,)):
-            event = event_of(OrderIntended.KIND, kept)
-            assert isinstance(event, OrderIntended)
-            facts.trades += event.agent in agents and event.role in (OrderRole.ENTRY, OrderRole.EXIT)
+        yield from _trades(facts, agents, first)
     mark = "SELECT seq, payload FROM journal WHERE kind = ? AND seq >= ? ORDER BY seq"
     began = yield f"{mark} LIMIT 1", (EquityMarked.KIND, first)
     ended = yield f"{mark} DESC LIMIT 1", (EquityMarked.KIND, first)
@@ -148,6 +156,17 @@ def _results(facts: _Facts, since_ms: int) -> Question[None]:
     assert isinstance(new, EquityMarked)
     came = yield from _moved(began[0][0], ended[0][0])
     facts.pnl = new.equity - old.equity - came
+
+
+def _trades(facts: _Facts, agents: set[str], first: int) -> Question[None]:
+    sql = "SELECT o.seq, j.payload FROM orders o JOIN journal j ON j.seq = o.seq WHERE o.seq > ? ORDER BY o.seq LIMIT ?"
+    at = first - 1
+    while rows := (yield sql, (at, PAGE_ROWS)):
+        for _seq, kept in rows:
+            event = event_of(OrderIntended.KIND, kept)
+            assert isinstance(event, OrderIntended)
+            facts.trades += event.agent in agents and event.role in (OrderRole.ENTRY, OrderRole.EXIT)
+        at = rows[-1][0]
 
 
 def _moved(first: int, last: int) -> Question[Decimal]:
@@ -170,6 +189,8 @@ def _summary(calls: list[Call], facts: _Facts) -> Record:
     return {
         **_figures(calls),
         "decisions": decisions,
+        "fallback_answers": facts.fallback,
+        "over_budget": facts.over_budget,
         "trades": facts.trades,
         "usd_per_decision": _share(usd, decisions),
         "usd_per_trade": _share(usd, facts.trades),
