@@ -54,6 +54,7 @@ COMMANDS = {
     "data": ("data:data", "Import recorded candles."),
     "simulate": ("simulate:simulate", "Prove orders and money against faults and crashes."),
     "keys": ("keys:keys", "Keep, list or remove the keys of model providers."),
+    "drill": ("drill:drill", "Rehearse halt and flatten under load, and keep the times."),
     "doctor": ("checks:doctor", "Say what works here, what is missing, and how to get it."),
 }
 

@@ -49,6 +49,11 @@ class StorePaths:
         return self.root / "emergency"
 
     @property
+    def drill(self) -> Path:
+        """What the last drill measured."""
+        return self.root / "drill.json"
+
+    @property
     def backups(self) -> Path:
         """Proven copies, one directory each."""
         return self.root / "backups"

@@ -56,17 +56,20 @@ def resume(store: Path | None, as_json: bool, reason: str) -> int:
 @click.option("--include-protection", is_flag=True, help="Cancel protective stops and targets too.")
 def cancel_all(store: Path | None, as_json: bool, include_protection: bool) -> int:
     """Cancel every working order that is not protection."""
+    from engine import runtime
     from engine.api import CancelAll
 
-    return answer(send(store, CancelAll(include_protection=include_protection)), as_json=as_json)
+    order = CancelAll(include_protection=include_protection)
+    return answer(runtime.carry_out(store or runtime.default_store(), order), as_json=as_json)
 
 
 @command("flatten", reads=True)
 def flatten(store: Path | None, as_json: bool) -> int:
     """Halt, cancel, close every position, and certify it by the venue's own word."""
+    from engine import runtime
     from engine.api import Flatten
 
-    return answer(send(store, Flatten()), as_json=as_json)
+    return answer(runtime.carry_out(store or runtime.default_store(), Flatten()), as_json=as_json)
 
 
 @command("resolve", reads=True)

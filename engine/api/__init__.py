@@ -39,6 +39,7 @@ from engine.api.views import (
     CertificateView,
     ChangeView,
     DifferenceView,
+    DrillView,
     EventBatch,
     KillGauge,
     MarketView,
@@ -95,7 +96,7 @@ class EngineClient(Protocol):
 __all__ = [
     "API_VERSION", "EQUITY_UNIT", "AgentControl", "AgentStatus", "AgentView", "AmountError", "ApprovalView",
     "Approve", "ApproveChange", "ApproveDifference", "Autonomy", "BackUp", "BudgetView", "CancelAll",
-    "CertificateView", "ChangeView", "CheckCode", "Command", "DifferenceView", "Direction", "Disposition",
+    "CertificateView", "ChangeView", "CheckCode", "Command", "DifferenceView", "Direction", "Disposition", "DrillView",
     "EngineClient", "EventBatch", "ExplainDifference", "Flatten", "Halt", "KillGauge", "KillTier", "KillUnit",
     "MarketView", "Mode",
     "OrderRole", "OrderStatus", "OrderType", "OrderView", "PolicyChange", "PolicyView", "PositionView",

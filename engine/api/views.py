@@ -229,6 +229,24 @@ class CertificateView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DrillView:
+    """What a drill measured on a throwaway paper store, in microseconds of real time. at: when it ended, ISO.
+
+    key_to_halt_us, worst: from the key until the halt was on disk, the median and the longest of so many halts.
+    halt_to_flat_us: from there until the venue had shown zero. positions: open as the flatten began.
+    """
+
+    at: str
+    agents: int
+    positions: int
+    halts: int
+    key_to_halt_us: int
+    key_to_halt_worst_us: int
+    halt_to_flat_us: int
+    flat: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DifferenceView:
     """An open difference with the venue. instrument: whose entries it holds up, "" for all. ours, venue: quantities."""
 
@@ -330,6 +348,7 @@ class Snapshot:
     markets: tuple[MarketView, ...] = ()
     equity_curve: tuple[tuple[int, Decimal], ...] = ()
     certificate: CertificateView | None = None
+    drill: DrillView | None = None
     flattening: bool = False
     incidents: int = 0
     blocked: Mapping[str, str] = field(default_factory=dict)

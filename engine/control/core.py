@@ -36,6 +36,7 @@ from engine.execution.latch import SendLatch
 from engine.execution.paper import PaperGateway
 from engine.execution.reconcile import Reconciler
 from engine.execution.resolver import Resolver
+from engine.store.drilled import LastDrill
 from engine.triggers.schedule import SlotClock
 
 
@@ -65,6 +66,7 @@ class Core:
         self.flattening = Flattening(desk, self.venue, latch, policy)
         self.feed_status: FeedStatus | None = None
         self.data_ms: int | None = None
+        self.drilled = LastDrill(desk.journal.paths.drill)
         self.unwritten = ""
         self.previews: dict[str, Seen] = {}
         self._ended = False

@@ -76,6 +76,7 @@ def snapshot(core: Core, *, mono_ms: float, progress: float | None, finished: bo
         markets=tuple(_market(core, key, now_ms) for key in sorted(books.instruments)),
         equity_curve=(*core.watch.curve, (now_ms, equity)) if equity is not None else tuple(core.watch.curve),
         certificate=_certificate(core),
+        drill=core.drilled.read(),
         flattening=core.flattening.is_under_way,
         incidents=books.count.incidents,
         blocked={key: why for key in books.instruments if (why := core.desk.surroundings.in_doubt(key))},

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from engine.paths import config_dir, default_store
     from engine.runtime.databases import back_up, describe, migrate, restore
     from engine.runtime.doctor import doctor
-    from engine.runtime.halting import halt
+    from engine.runtime.drills import drill
+    from engine.runtime.halting import carry_out, halt
     from engine.runtime.hosts import ConsoleOptions, EngineHost, console_host, demo_host
     from engine.runtime.importing import import_recording
     from engine.runtime.link import connect, query
@@ -29,6 +30,7 @@ _HOMES = {
     "EngineHost": "engine.runtime.hosts",
     "ReplayOptions": "engine.runtime.replay",
     "back_up": "engine.runtime.databases",
+    "carry_out": "engine.runtime.halting",
     "changes_of_file": "engine.runtime.policies",
     "check_flags": "engine.config",
     "config_dir": "engine.paths",
@@ -38,6 +40,7 @@ _HOMES = {
     "demo_host": "engine.runtime.hosts",
     "describe": "engine.runtime.databases",
     "doctor": "engine.runtime.doctor",
+    "drill": "engine.runtime.drills",
     "export": "engine.runtime.reads",
     "halt": "engine.runtime.halting",
     "import_recording": "engine.runtime.importing",
@@ -56,10 +59,10 @@ _HOMES = {
 }
 
 __all__ = [
-    "ConsoleOptions", "EngineHost", "ReplayOptions", "back_up", "changes_of_file", "check_flags", "config_dir",
-    "connect", "console_host", "default_store", "demo_host", "describe", "doctor", "export", "halt", "import_recording",
-    "list_keys", "migrate", "query", "refuse_owned", "remove_key", "replay", "rerun_cycle", "restore", "set_key",
-    "simulate", "verify", "write_defaults",
+    "ConsoleOptions", "EngineHost", "ReplayOptions", "back_up", "carry_out", "changes_of_file", "check_flags",
+    "config_dir", "connect", "console_host", "default_store", "demo_host", "describe", "doctor", "drill", "export",
+    "halt", "import_recording", "list_keys", "migrate", "query", "refuse_owned", "remove_key", "replay",
+    "rerun_cycle", "restore", "set_key", "simulate", "verify", "write_defaults",
 ]  # fmt: skip
 
 

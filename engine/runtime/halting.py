@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from engine.api import Halt, Reply
+from engine.api import CancelAll, Flatten, Halt, Reply
 from engine.clock import SystemClock
 from engine.control.link import send_over
 from engine.domain.events import StateChanged
@@ -13,6 +13,7 @@ from engine.domain.market import SourceKind
 from engine.domain.policy import TradingState
 from engine.errors import StoreLockedError
 from engine.paths import StorePaths
+from engine.runtime.link import connect
 from engine.runtime.stores import there
 from engine.store.files import open_private
 from engine.store.journal import Journal
@@ -22,7 +23,7 @@ ANSWER_WITHIN_S = 2.0
 HALTED = {"trading_state": TradingState.HALTED.value}
 
 
-def halt(store: Path, order: Halt) -> Reply:
+def halt(store: Path, order: Halt, within_s: float = ANSWER_WITHIN_S) -> Reply:
     """Halt the engine that has the store, or the store itself; where neither answers, the HALT file does it.
 
     Raises UsageError when there is no store, and StoreError when not even the file can be written.
@@ -31,12 +32,33 @@ def halt(store: Path, order: Halt) -> Reply:
     try:
         if lock_owner(paths) is None:
             return _halt_store(paths, order)
-        reply = send_over(paths.socket, order, ANSWER_WITHIN_S)
+        reply = send_over(paths.socket, order, within_s)
         return reply if reply.ok else _leave_file(paths, order, reply.text)
     except StoreLockedError:
-        return _leave_file(paths, order, f"The engine that has {store} gave no answer within {ANSWER_WITHIN_S:g} s.")
+        return _leave_file(paths, order, f"The engine that has {store} gave no answer within {within_s:g} s.")
     except Exception as error:  # whatever fails, the file can still be written
         return _leave_file(paths, order, str(error) or type(error).__name__)
+
+
+def carry_out(store: Path, order: CancelAll | Flatten, within_s: float = ANSWER_WITHIN_S) -> Reply:
+    """Have the store's engine cancel or close, or be it; one that gives no answer is halted by the HALT file (U10).
+
+    What cannot be asked of it is not done behind its back: the venue is its own while it has the lock (R19). Raises
+    UsageError when there is no store, and StoreError when not even the file can be written.
+    """
+    paths = there(store)
+    try:
+        with connect(store, anyway=True, within_s=within_s) as client:
+            return client.send(order)
+    except StoreLockedError:
+        why = f"The engine that has {store} gave no answer within {within_s:g} s."
+        left = _leave_file(paths, Halt(actor=order.actor, reason="it gave no answer to a stronger command"), why)
+        again = "cancel-all" if isinstance(order, CancelAll) else "flatten"
+        text = (
+            f"{left.text} Nothing was canceled or closed: ask for `quarterdeck {again}` again once it moves, or end "
+            "it: then this command does the work itself. What it has heard already it may still carry out."
+        )
+        return Reply(ok=False, text=text, data=left.data)
 
 
 def _halt_store(paths: StorePaths, order: Halt) -> Reply:

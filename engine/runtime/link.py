@@ -27,21 +27,24 @@ class SocketLink:
     """Commands to the engine that owns the store."""
 
     paths: StorePaths
+    within_s: float = ANSWER_WITHIN_S
 
     def send(self, command: Command) -> Reply:
-        """Send a command; StoreLockedError when the engine does not answer within 2 s."""
-        return send_over(self.paths.socket, command, ANSWER_WITHIN_S)
+        """Send a command; StoreLockedError when the engine does not answer in time."""
+        return send_over(self.paths.socket, command, self.within_s)
 
 
 @contextmanager
-def connect(store: Path, *, anyway: bool = False) -> Iterator[SocketLink | LocalLink]:
+def connect(
+    store: Path, *, anyway: bool = False, within_s: float = ANSWER_WITHIN_S
+) -> Iterator[SocketLink | LocalLink]:
     """Reach a store's engine: over its socket while the lock is held, else by taking the lock.
 
     anyway: a configuration that cannot be read is no reason not to; documented defaults stand in for it.
     """
     paths = there(store)
     if lock_owner(paths) is not None:
-        yield SocketLink(paths)
+        yield SocketLink(paths, within_s)
         return
     from engine.runtime.local import local_link  # the whole engine, where a socket needs none of it
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from engine.api import CertificateView, KillGauge, KillTier, KillUnit, Snapshot, TradingState
-from screens.format import age, bar, fit, qty, safe, share, symbol
+from engine.api import CertificateView, DrillView, KillGauge, KillTier, KillUnit, Snapshot, TradingState
+from screens.format import age, bar, count_of, fit, qty, safe, share, symbol
 from screens.model import ConsoleModel
 from screens.rows import Row, beside
 from screens.widgets.pane import Pane
@@ -20,7 +20,7 @@ LASTING = ("stale_data", "ledger_drift")
 
 
 class KillPane(Pane):
-    """State first, then one gauge a rule, then the last flatten's certificate."""
+    """State first, then the last flatten's certificate, one gauge a rule, and the last drill."""
 
     TITLE = "Kill switch"
 
@@ -43,7 +43,8 @@ def kill_rows(snapshot: Snapshot, width: int) -> list[Row]:
         rows.append(certificate_row(snapshot.certificate, width))
     gauges = sorted(snapshot.kill, key=lambda each: -each.used_frac)
     word_width = max((len(gauge_word(gauge)) for gauge in gauges), default=0)
-    return rows + [gauge_row(gauge, width, word_width) for gauge in gauges]
+    drill = [drill_row(snapshot.drill, width)] if snapshot.drill is not None else []
+    return rows + [gauge_row(gauge, width, word_width) for gauge in gauges] + drill
 
 
 def _state_row(snapshot: Snapshot, width: int) -> Row:
@@ -64,6 +65,14 @@ def certificate_row(certificate: CertificateView, width: int) -> Row:
         return ((safe(f"FLAT in {seconds}, proven by the venue · c shows it", width), "good"),)
     left = ", ".join(f"{symbol(name)} {qty(end)}" for name, _start, end, _why in certificate.lines if end)
     return ((safe(f"NOT FLAT after {seconds}: {left} · c shows it", width), "danger"),)
+
+
+def drill_row(drill: DrillView, width: int) -> Row:
+    """Say in one line how long the last rehearsal took, and when it was."""
+    halt, flat = f"{drill.key_to_halt_us / 1000:.0f} ms", f"{drill.halt_to_flat_us / 1000:.0f} ms"
+    end = f"halt to flat {flat}" if drill.flat else "NOT FLAT"
+    text = f"Drill {drill.at[:10]}: key to halt {halt}, {end}, {count_of(drill.positions, 'position')}"
+    return ((safe(text, width), "dim" if drill.flat else "danger"),)
 
 
 def gauge_word(gauge: KillGauge) -> str:

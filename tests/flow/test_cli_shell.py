@@ -60,7 +60,7 @@ def test_help_names_every_command_of_the_contract() -> None:
     assert listed >= {
         *("demo", "init", "run-agent", "replay", "verify", "status", "halt", "resume", "cancel-all", "flatten"),
         *("approvals", "approve", "reject", "agents", "decisions", "orders", "fills", "positions", "explain"),
-        *("export", "data", "doctor"),
+        *("export", "data", "drill", "doctor"),
     }
 
 

@@ -13,7 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from engine import runtime
+from engine.api import CancelAll, Flatten, Halt
 from engine.errors import QuarterdeckError
+from engine.paths import StorePaths
 from engine.runtime import verify
 from tests.flow.kill_kit import KILLED, Nursery, Rig
 from tests.flow.pty_kit import eventually, is_free, shell
@@ -260,6 +263,30 @@ def test_stopped_and_continued_it_goes_on_where_it_stood(rig: Rig) -> None:
     assert life.ended() == 0
     rig.check_settled()
     goes_on(rig)
+
+
+@pytest.mark.fault("U10", "P16")
+@pytest.mark.parametrize("order", [Halt(reason="from a second shell"), CancelAll(), Flatten()])
+def test_an_engine_that_gives_no_answer_is_halted_by_a_file_and_sends_nothing_once_it_moves(
+    rig: Rig, order: Halt | CancelAll | Flatten
+) -> None:
+    life = rig.start(speed=6000)
+    answers(rig, lambda status: len(rig.created()) > 2)
+    life.signal(signal.SIGSTOP)
+    time.sleep(0.05)
+    if isinstance(order, Halt):
+        reply = runtime.halt(rig.store, order, within_s=0.2)
+    else:
+        reply = runtime.carry_out(rig.store, order, within_s=0.2)
+    assert (reply.ok, StorePaths(rig.store).halt_latch.exists()) == (isinstance(order, Halt), True)
+    left = rig.created()
+    life.signal(signal.SIGCONT)
+    answers(rig, lambda status: status["state"] == "HALTED")
+    time.sleep(0.3)
+    closing = {o["client_order_id"] for o in rig.desk.ask("orders") if o["role"] == "FLATTEN"}
+    assert set(rig.created()) - set(left) <= closing, "what it had heard it may carry out, and nothing else leaves"
+    life.signal(signal.SIGTERM)
+    assert life.ended() == 0
 
 
 def rows(rig: Rig) -> int:
