@@ -47,6 +47,7 @@ QUICK = Sizes(
 def measure(folder: Path, sizes: Sizes) -> Iterator[Row]:
     """Measure everything, one area after the other, so that nothing runs beside what is measured."""
     from tests.bench.asking import measure_asking
+    from tests.bench.flattening import measure_flattening
     from tests.bench.halting import measure_halting
     from tests.bench.simulating import measure_simulator
     from tests.bench.starts import measure_starts
@@ -57,6 +58,7 @@ def measure(folder: Path, sizes: Sizes) -> Iterator[Row]:
     yield from _oracle(folder, sizes.oracle_bars)
     yield from measure_lengths(folder, sizes.short_bars, sizes.long_bars, sizes.rounds)
     yield from measure_stores(folder, sizes.store_bars, sizes.rounds)
+    yield from measure_flattening(folder, max(3, sizes.rounds))
     yield from measure_simulator(sizes.schedules, sizes.rounds)
     yield from measure_asking(folder / "asking", sizes.decisions, 5 * sizes.rounds)
     yield from measure_halting(folder, write_candles(folder, sizes.halt_bars), sizes.halts)
