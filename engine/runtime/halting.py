@@ -44,7 +44,8 @@ def carry_out(store: Path, order: CancelAll | Flatten, within_s: float = ANSWER_
     """Have the store's engine cancel or close, or be it; one that gives no answer is halted by the HALT file (U10).
 
     What cannot be asked of it is not done behind its back: the venue is its own while it has the lock (R19). Raises
-    UsageError when there is no store, and StoreError when not even the file can be written.
+    StoreLockedError once the file is written, UsageError when there is no store, and StoreError when not even the file
+    can be written.
     """
     paths = there(store)
     try:
@@ -58,7 +59,7 @@ def carry_out(store: Path, order: CancelAll | Flatten, within_s: float = ANSWER_
             f"{left.text} Nothing was canceled or closed: ask for `quarterdeck {again}` again once it moves, or end "
             "it: then this command does the work itself. What it has heard already it may still carry out."
         )
-        return Reply(ok=False, text=text, data=left.data)
+        raise StoreLockedError(text) from None
 
 
 def _halt_store(paths: StorePaths, order: Halt) -> Reply:

@@ -112,6 +112,8 @@ def test_a_lock_without_an_engine_that_answers_is_exit_3(home: Path, tmp_path: P
         lock.release()
     assert refused.returncode == 3
     assert refused.stderr.count("\n") == 1
+    assert "Nothing was canceled or closed" in refused.stderr
+    assert StorePaths(tmp_path / "s").halt_latch.exists()
 
 
 @pytest.mark.fault("U10")
