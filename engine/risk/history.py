@@ -8,13 +8,14 @@ days of hours. Longer spans follow by the square root of time. Returns are simpl
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from itertools import pairwise
+from operator import add, mul
 
 from engine.domain.market import Candle
 from engine.domain.money import ONE, ZERO
 from engine.market.sessions import ALWAYS, WEEKDAYS
-from engine.risk.inputs import MissingInputError, StaleInputError, at_least
+from engine.risk.inputs import MissingInputError, StaleInputError, at_least, not_negative
 from engine.risk.situation import Situation
 
 RETURNS_LEAST = 30
@@ -23,6 +24,7 @@ TAIL_LEAST = 2
 BARS_STALE = 3
 OTHERS_STALE_MS = 4 * 86_400_000
 """Bars of other instruments may be as old as a market stays closed over a long weekend."""
+_INFINITY = Decimal("Infinity")
 _DAY_MS = 86_400_000
 _SESSION_MS = 23_400_000
 """6.5 hours: the trading day of an exchange that closes."""
@@ -46,7 +48,8 @@ def daily_volume(s: Situation) -> Decimal:
     """Return the mean value traded a day, in quote."""
     bars = bars_of(s)
     at_least(len(bars), RETURNS_LEAST, "bars")
-    return sum((bar.volume * bar.close for bar in bars), ZERO) / len(bars) * bars_a_day(s, bars)
+    traded = sum((bar.volume * bar.close for bar in bars), ZERO) / len(bars) * bars_a_day(s, bars)
+    return not_negative(traded, "volume in a bar")
 
 
 def correlation(s: Situation, other: str) -> Decimal:
@@ -59,9 +62,7 @@ def correlation(s: Situation, other: str) -> Decimal:
     spread, other_spread = deviation(mine), deviation(theirs)
     if not spread * other_spread > 0:
         raise MissingInputError(f"{other} or this did not move")
-    mean, other_mean = _mean(mine), _mean(theirs)
-    shared = sum(((a - mean) * (b - other_mean) for a, b in zip(mine, theirs, strict=True)), ZERO) / len(mine)
-    return shared / (spread * other_spread)
+    return (_mean_product(mine, theirs) - _mean(mine) * _mean(theirs)) / (spread * other_spread)
 
 
 def loss_at_risk(s: Situation, confidence: Decimal) -> Callable[[Decimal], Decimal]:
@@ -80,7 +81,7 @@ def loss_at_risk(s: Situation, confidence: Decimal) -> Callable[[Decimal], Decim
     scale = bars_a_day(s, bars).sqrt()
 
     def loss(value: Decimal) -> Decimal:
-        made = sorted([before + value * change for before, change in zip(base, mine, strict=True)])
+        made = sorted(map(add, base, [value * change for change in mine]))
         return max(ZERO, -made[tail - 1]) * scale
 
     return loss
@@ -90,13 +91,20 @@ def bars_of(s: Situation, key: str = "") -> Sequence[Candle]:
     """Return an instrument's kept bars. Raises MissingInputError when one is no price, StaleInputError when old."""
     bars = s.history(key or s.instrument.key)
     at_least(len(bars), 2, "bars")
-    if not all(bar.close.is_finite() and bar.close > 0 and bar.volume.is_finite() for bar in bars):
+    if not _all_positive([bar.close for bar in bars]):
         raise MissingInputError("no price in a bar")
     last = bars[-1]
     oldest_ms = OTHERS_STALE_MS if key else max(BARS_STALE * last.interval_ms, s.policy.limits.price_age_ms)
     if not s.now_ms - last.close_ms <= oldest_ms:
         raise StaleInputError(f"last bar {(s.now_ms - last.close_ms) // 1000}s old")
     return bars
+
+
+def _all_positive(values: Sequence[Decimal]) -> bool:
+    try:
+        return ZERO < min(values) <= max(values) < _INFINITY
+    except InvalidOperation:  # a NaN has no order
+        return False
 
 
 def bars_a_day(s: Situation, bars: Sequence[Candle]) -> Decimal:
@@ -111,8 +119,7 @@ def deviation(values: Sequence[Decimal]) -> Decimal:
     >>> deviation([Decimal(1), Decimal(3)])
     Decimal('1')
     """
-    mean = _mean(values)
-    return (sum(((value - mean) ** 2 for value in values), ZERO) / len(values)).sqrt()
+    return max(ZERO, _mean_product(values, values) - _mean(values) ** 2).sqrt()
 
 
 def aligned(closes: Sequence[Mapping[int, Decimal]]) -> list[list[Decimal]]:
@@ -122,7 +129,7 @@ def aligned(closes: Sequence[Mapping[int, Decimal]]) -> list[list[Decimal]]:
 
 
 def _closes(bars: Sequence[Candle]) -> dict[int, Decimal]:
-    return {bar.close_ms: bar.close for bar in bars}
+    return {bar.ts_ms + bar.interval_ms: bar.close for bar in bars}
 
 
 def _returns(bars: Sequence[Candle]) -> list[Decimal]:
@@ -135,3 +142,7 @@ def _scaled(returns: Sequence[Sequence[Decimal]], values: Mapping[str, Decimal])
 
 def _mean(values: Sequence[Decimal]) -> Decimal:
     return sum(values, ZERO) / len(values)
+
+
+def _mean_product(some: Sequence[Decimal], others: Sequence[Decimal]) -> Decimal:
+    return sum(map(mul, some, others), ZERO) / len(some)

@@ -49,6 +49,7 @@ def measure(folder: Path, sizes: Sizes) -> Iterator[Row]:
     from tests.bench.asking import measure_asking
     from tests.bench.flattening import measure_flattening
     from tests.bench.halting import measure_halting
+    from tests.bench.risking import measure_guardrails
     from tests.bench.simulating import measure_simulator
     from tests.bench.starts import measure_starts
     from tests.bench.stores import measure_stores
@@ -61,6 +62,7 @@ def measure(folder: Path, sizes: Sizes) -> Iterator[Row]:
     yield from measure_flattening(folder, max(3, sizes.rounds))
     yield from measure_simulator(sizes.schedules, sizes.rounds)
     yield from measure_asking(folder / "asking", sizes.decisions, 5 * sizes.rounds)
+    yield from measure_guardrails(folder, 4 * sizes.decisions)
     yield from measure_halting(folder, write_candles(folder, sizes.halt_bars), sizes.halts)
 
 

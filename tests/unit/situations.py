@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -52,10 +52,10 @@ def mark(price: str | None, age_ms: int = 0) -> Mark | None:
     return None if price is None else Mark(D(price), NOW_MS - age_ms, SOURCE)
 
 
-def bars(closes: Sequence[object], key: str = KEY, *, volume: object = 10, minutes: int = 60) -> tuple[Candle, ...]:
+def bars(closes: Iterable[object], key: str = KEY, *, volume: object = 10, minutes: int = 60) -> tuple[Candle, ...]:
     """Return hourly bars with these closes, the last of which has just ended."""
-    span, first = minutes * 60_000, NOW_MS - minutes * 60_000 * len(closes)
     prices = [D(str(close)) for close in closes]
+    span, first = minutes * 60_000, NOW_MS - minutes * 60_000 * len(prices)
     return tuple(
         Candle(key, first + place * span, span, price, price, price, price, D(str(volume)), SOURCE)
         for place, price in enumerate(prices)

@@ -257,6 +257,12 @@ def test_every_guardrail_has_a_refusal() -> None:
         ("CAPITAL_SHARE", {"agent_exposure": D(90_000)}, "100"),
         ("GROSS_EXPOSURE", {"exposure": D(80_000)}, "200"),
         ("GROSS_EXPOSURE", {"gross_exposure_frac": D("0.1")}, "100"),
+        ("GROUP_SHARE", {"group_share_frac": D("0.25")}, "250"),
+        ("GROUP_SHARE", {"group_exposure": D(90_000)}, "100"),
+        ("NET_EXPOSURE", {"net_exposure": D(80_000)}, "200"),
+        ("LEVERAGE", {"leverage": D("0.1")}, "100"),
+        # The 11th worst of 239 hours lost 2/102: 4 % of 100,000 / (2/102 x sqrt(24)) = 41,641.
+        ("VALUE_AT_RISK", {**RISKY, "value_at_risk_frac": D("0.04")}, "416.413"),
         # 10,000 / (100 x 1.001 fee x 1.01 head-room) = 98.9109...
         ("BUYING_POWER", {"free_cash": D(10_000)}, "98.910"),
         ("BUYING_POWER", {"free_cash": D(10_000), "limit_price": D(105), "stop": D(98)}, "94.200"),

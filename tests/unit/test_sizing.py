@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
+from itertools import accumulate
+from operator import mul
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.domain.agent import SizingMethod
+from engine.domain.conduct import RoundTrips
 from engine.domain.decision import Direction
-from engine.risk.sizing import Sizing, size
-from tests.unit.situations import D, situation
+from engine.domain.market import Candle
+from engine.domain.risk import CheckCode
+from engine.risk.guardrails import assess
+from engine.risk.inputs import StaleInputError
+from engine.risk.sizing import Sizing, entry_price, size
+from tests.unit.situations import D, bars, quote, situation
+
+CLOSES = list(accumulate([D("1.01"), D("0.99")] * 50, mul, initial=D(100)))
+EDGE = RoundTrips(20, 12, D(1_200), D(400))
+
+
+def hourly(key: str) -> Sequence[Candle]:
+    """1 % up and 1 % down in turn, each hour."""
+    return bars(CLOSES)
+
 
 BUY, SELL, FLAT, HOLD = Direction.BUY, Direction.SELL, Direction.FLAT, Direction.HOLD
 qtys = st.decimals("0", "1000", places=6)
@@ -137,3 +156,63 @@ def test_a_size_never_exceeds_risk_or_what_was_asked(
     assert sized <= max(current, D(500))
     assert quantity is None or sized <= current + quantity
     assert target is None or sized <= max(current, target)
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        # 1 % of 100,000 a day; 1 % up, 1 % down an hour is 4.899 % a day: 1,000 / (100 x 0.04899) = 204.124.
+        ({"sizing": SizingMethod.VOLATILITY, "history": hourly}, Sizing(D("204.124"), "VOLATILITY_TARGET")),
+        ({"sizing": SizingMethod.NOTIONAL, "notional_fixed": D(5_000)}, Sizing(D(50), "NOTIONAL_FIXED")),
+        # 12 of 20 won 100 each, 8 lost 50 each: 0.6 - 0.4 / 2 = 40 % of capital, of which at most 10 % or 50 %.
+        ({"sizing": SizingMethod.KELLY, "trips": EDGE}, Sizing(D(100), "KELLY")),
+        ({"sizing": SizingMethod.KELLY, "trips": EDGE, "kelly_share_frac": D("0.5")}, Sizing(D(400), "KELLY")),
+        ({"sizing": SizingMethod.KELLY, "trips": EDGE, "quantity": D(7)}, Sizing(D(7), "QUANTITY")),
+        ({"sizing": SizingMethod.KELLY, "trips": RoundTrips(20, 8, D(80), D(120))}, Sizing(D(0), "ALREADY_HELD")),
+        ({"sizing": SizingMethod.KELLY, "trips": RoundTrips(19, 19, D(80), D(0))}, Sizing(D(0), "CHECK_FAILED")),
+        ({"sizing": SizingMethod.VOLATILITY}, Sizing(D(0), "CHECK_FAILED")),
+        ({"sizing": SizingMethod.VOLATILITY, "history": lambda key: bars([100] * 60)}, Sizing(D(0), "CHECK_FAILED")),
+    ],
+)
+def test_each_method_makes_its_own_size(parts: dict[str, Any], expected: Sizing) -> None:
+    assert size(situation(price="100", **parts)) == expected
+
+
+def said(**parts: Any) -> tuple[str, str]:
+    """Return what the check of the sizing method observed, and its limit."""
+    s = situation(price="100", **parts)
+    check = next(each for each in assess(s, size(s).target_qty).checks if each.code is CheckCode.SIZING)
+    return check.observed, check.limit
+
+
+def test_the_checks_say_which_method_was_used_and_how_it_reckoned() -> None:
+    assert said() == ("risk: 500", "1% of 100000 at the stop")
+    assert said(qty_fixed="2") == ("fixed quantity 2", "qty_fixed")
+    assert said(sizing=SizingMethod.VOLATILITY, history=hourly) == ("volatility: 204.12", "1% a day at 4.9%")
+    assert said(sizing=SizingMethod.NOTIONAL, notional_fixed=D(5_000)) == ("notional: 50", "5000 a position")
+    assert said(sizing=SizingMethod.KELLY, trips=EDGE) == ("kelly: 100", "Kelly 40%, at most 10%")
+
+
+def test_the_risk_per_trade_holds_every_method() -> None:
+    s = situation(price="100", sizing=SizingMethod.NOTIONAL, notional_fixed=D(90_000))
+    ruled = assess(s, size(s).target_qty)
+    assert (ruled.target, ruled.bound_by) == (D(500), "RISK_PER_TRADE")
+
+
+@pytest.mark.parametrize(
+    ("parts", "entry"),
+    [
+        ({}, "100.03"),  # the paper venue: half a spread of 2 bps, 1 bp of slippage
+        ({"bid_ask": quote(99, "100.5")}, "100.51"),
+        ({"limit_price": D(98)}, "98"),
+        ({"limit_price": D(110)}, "100.02"),
+        ({"limit_price": D(110), "bid_ask": quote(99, "100.5")}, "100.5"),
+    ],
+)
+def test_the_real_entry_is_the_offer_or_a_limit_below_it(parts: dict[str, Any], entry: str) -> None:
+    assert entry_price(situation(price="100", **parts)).quantize(D("0.01")) == D(entry)
+
+
+def test_a_quote_that_is_too_old_is_no_offer() -> None:
+    with pytest.raises(StaleInputError, match="quote 91s old"):
+        entry_price(situation(bid_ask=quote(99, 101, 91_000)))
