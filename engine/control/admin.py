@@ -86,14 +86,20 @@ class AdminSecret:
         salt = new_salt()
         parts = ("scrypt", str(self.work), _text(salt), _text(_hash(passphrase, salt, self.work)))
         ring = self._ring()
-        if ring is not None:
-            ring.set_password(SERVICE, USER, "$".join(parts))
-        else:
+        if ring is None:
             self._write("$".join(parts))
+            return
+        try:
+            ring.set_password(SERVICE, USER, "$".join(parts))
+        except Exception as error:  # each keyring has errors of its own
+            raise UsageError(f"The keyring took no passphrase ({error}); unlock it, and try again.") from None
 
     def _kept(self) -> str | None:
         ring = self._ring()
-        kept = ring.get_password(SERVICE, USER) if ring is not None else None
+        try:
+            kept = ring.get_password(SERVICE, USER) if ring is not None else None
+        except Exception as error:  # as above; a locked keyring must not make the file count
+            raise UsageError(f"The keyring did not answer ({error}); unlock it, and try again.") from None
         return kept or self._read()
 
     @property

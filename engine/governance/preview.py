@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from engine.domain.decision import Disposition, describe_action
-from engine.domain.governance import PolicyChange
+from engine.domain.governance import PolicyChange, Sense
 from engine.domain.money import ZERO, signed_frac
 from engine.domain.risk import RiskCheck, Verdict
 from engine.governance.directions import AGENT_WAYS, LESS_LOOSENS, MORE_LOOSENS, POLICY_WAYS
@@ -26,12 +26,24 @@ EXAMPLES_MAX = 12
 COUNTED = frozenset({"OPEN_POSITIONS", "TRADES_PER_DAY", "ACCOUNT_TRADES_PER_DAY"})
 """Checks whose observed number is how many there are already: one more must still fit under the limit."""
 SIZED = frozenset(
-    {"SIZE_CAP", "RISK_PER_TRADE", "POSITION_NOTIONAL", "PORTFOLIO_SHARE", "GROSS_EXPOSURE", "BUYING_POWER"}
+    {
+        "SIZE_CAP",
+        "RISK_PER_TRADE",
+        "POSITION_NOTIONAL",
+        "PORTFOLIO_SHARE",
+        "GROUP_SHARE",
+        "NET_EXPOSURE",
+        "GROSS_EXPOSURE",
+        "LEVERAGE",
+        "BUYING_POWER",
+    }
 )
 """Checks that make an order smaller, and only refuse it when nothing is left."""
-_UNIT = {"": Decimal(1), "%": Decimal("0.01"), "ms": Decimal(1), "s": Decimal(1_000), "m": Decimal(60_000),
-         "h": Decimal(3_600_000), "d": Decimal(86_400_000)}  # fmt: skip
-_NUMBER = re.compile(r"(-?\d+(?:\.\d+)?)(%|ms|s|m|h|d)?(?![a-zA-Z])")
+_UNIT = {
+    "": Decimal(1), "x": Decimal(1), "%": Decimal("0.01"), "ms": Decimal(1), "s": Decimal(1_000),
+    "m": Decimal(60_000), "h": Decimal(3_600_000), "d": Decimal(86_400_000),
+}  # fmt: skip
+_NUMBER = re.compile(r"(-?\d+(?:\.\d+)?)(%|ms|s|m|h|d|x)?(?![\w.])")
 _OF = re.compile(r" of (\d+(?:\.\d+)?)$")
 
 
@@ -95,11 +107,16 @@ def _case(
     decided: Decided, wanted: Mapping[str, PolicyChange], limits_of: Mapping[str, str], seen: set[str],
     prices: Mapping[str, list[tuple[int, Decimal]]],
 ) -> Case | None:  # fmt: skip
-    held = [(c, wanted.get(_field(limits_of.get(c.code.value, ""), decided.agent))) for c in decided.item.checks]
-    seen |= {change.field for _check, change in held if change is not None}
+    held = [
+        (check, wanted[name])
+        for check in decided.item.checks
+        for name in _fields(limits_of.get(check.code.value, ""), decided.agent)
+        if name in wanted
+    ]
+    seen |= {change.field for _check, change in held}
     for check, change in held:
-        how = _how(check, change, decided) if change is not None else ""
-        if how and change is not None:
+        how = _how(check, change, decided)
+        if how:
             moved, value = _outcome(decided, prices)
             item = decided.item
             return Case(
@@ -111,16 +128,22 @@ def _case(
     return None
 
 
-def _field(limit: str, agent: str) -> str:
-    """Return the field of the policy that a guardrail's limit is: the account's, or the agent's own."""
-    name = limit.removeprefix("policy ")
-    return name if name != limit else f"agents.{agent}.{name}"
+def _fields(limit: str, agent: str) -> list[str]:
+    """Return the fields that a guardrail's limit is made of: the account's, and the agent's own.
+
+    >>> _fields("limits.confidence_min, policy limits.confidence_min", "a")
+    ['agents.a.limits.confidence_min', 'limits.confidence_min']
+    """
+    parts = limit.split(", ")
+    return [part.removeprefix("policy ") if part.startswith("policy ") else f"agents.{agent}.{part}" for part in parts]
 
 
 def _how(check: RiskCheck, change: PolicyChange, decided: Decided) -> str:
     observed, limit = number(check.observed), _limit(check.limit, change.new)
     if observed is None or limit is None:
         return ""
+    if change.sense is Sense.LOOSENS and number(check.limit) != number(change.old):
+        return ""  # a tighter limit of the agent's or the account's decided, and still does
     fits = _fits(check.code.value, change.field)
     was_refused = check.verdict is Verdict.REFUSE
     if was_refused and decided.item.disposition is Disposition.REFUSED:

@@ -13,7 +13,7 @@ from engine.store.rows import event_of
 PAGE_ROWS = 500
 _PAGE = f"""SELECT seq, ts_ms, kind, payload FROM journal WHERE kind IN ({CycleDone.KIND}, {Filled.KIND})
             AND seq >= ? AND seq < ? ORDER BY seq DESC LIMIT {PAGE_ROWS}"""
-DECISIONS_MAX = 20_000
+DECISIONS_MAX = 5_000
 
 
 @dataclass(frozen=True, slots=True)

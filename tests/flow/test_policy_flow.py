@@ -17,6 +17,8 @@ from engine.api import ApproveChange, OrderType, PreviewTicket, ProposeChange, R
 from engine.control.policy_views import policy_table
 from engine.domain.agent import AgentConfig
 from engine.domain.decision import Direction
+from engine.domain.events import PolicyVersioned
+from engine.domain.governance import AskedBy
 from engine.domain.policy import ApprovalRules, AskFor, GovernanceRules, PaperSettings, Policy, TradingState
 from engine.runtime.foresight import preview
 from engine.runtime.reads import verify
@@ -70,7 +72,7 @@ async def test_kill_switch_measures_by_the_tightened_limit_at_the_next_mark(make
     await world.bars(3, "50000")
     await world.bar("49500")
     assert world.books.state is TradingState.ACTIVE
-    await propose(world, kill_switch__loss="0.4%")
+    await propose(world, kill_switch__loss="0.4%", limits__risk_per_trade="0.3%")
     await world.bar("49500")
     assert world.books.state is TradingState.HALTED
 
@@ -148,6 +150,20 @@ async def test_policy_and_what_waits_survive_a_restart_and_the_journal_is_proven
     assert (await again.handlers.handle(RejectChange(request_id="cr-2", passphrase=PASSPHRASE))).ok
     again.close()
     assert verify(root).ok
+
+
+async def test_version_that_nobody_approved_is_found_by_verify(make_world: Make, tmp_path: Path) -> None:
+    world = await make_world(policy=PLAIN, root=tmp_path / "kept", durable=True)
+    await propose(world, limits__open_positions="9")
+    book = world.books.governance
+    forged = PolicyVersioned(
+        version=2, policy_json=book.policy_json, agents=(), changes=book.requests["cr-1"].changes, actor="nobody",
+        asked_by=AskedBy.CLI, request_id="cr-1", reason="",
+    )  # fmt: skip
+    world.core.journal.record(world.clock.now_ms(), forged)
+    world.close()
+    report = verify(tmp_path / "kept")
+    assert "request cr-1, which nobody approved" in str(report.first_breach)
 
 
 async def test_preview_counts_the_refusals_that_would_have_passed_and_what_came_of_them(

@@ -134,7 +134,7 @@ def test_cash_of_a_new_store_and_paper_prices_are_no_limits() -> None:
     assert change.sense is Sense.NEUTRAL
 
 
-@pytest.mark.fault("W03")
+@pytest.mark.fault("W03", "W05")
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
@@ -142,6 +142,8 @@ def test_cash_of_a_new_store_and_paper_prices_are_no_limits() -> None:
         ({"limits.gross_exposure": "5"}, "5%"),
         ({"limits.open_positions": "many"}, "whole number"),
         ({"limits.open_positions": "-1"}, "out of bounds"),
+        ({"limits.gross_exposure": "inf"}, "limits.gross_exposure"),
+        ({"ai_budget.usd_per_day": "nan"}, "finite"),
         ({"agents.nobody.limits.trades_per_day": "1"}, "no agent 'nobody'"),
         ({"agents.a.limits.trades_a_day": "1"}, "trades_per_day"),
         ({"agents.a.model": "x"}, "no agent"),
