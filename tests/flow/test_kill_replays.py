@@ -50,7 +50,7 @@ class Crash:
 BTC_FALL = Crash("candles_5m_crash_2025-10/BTCUSDT_5m.csv.gz", "2025-10-10 18:00", 60, "0.8")
 BTC_RISE = Crash("candles_5m_crash_2025-10/BTCUSDT_5m.csv.gz", "2025-10-10 19:10", 60, "0.8")
 SOL_FALL = Crash("candles_5m_ftx_2022-11/SOLUSDT_5m.csv.gz", "2022-11-08 20:00", 260, "3500")
-SOL_DAY = Crash("candles_5m_ftx_2022-11/SOLUSDT_5m.csv.gz", "2022-11-09 08:00", 150, "3500")
+SOL_DAY = Crash("candles_5m_ftx_2022-11/SOLUSDT_5m.csv.gz", "2022-11-09 01:00", 230, "3500")
 SOL_RISE = Crash("candles_5m_ftx_2022-11/SOLUSDT_5m.csv.gz", "2022-11-10 09:30", 60, "5000")
 
 
