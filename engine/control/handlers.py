@@ -35,12 +35,13 @@ from engine.control.core import Core
 from engine.control.governing import Governor
 from engine.control.policy_views import change_row
 from engine.control.spending import switch_ai
+from engine.control.views import certificate_view
 from engine.domain.agent import AgentStatus
 from engine.domain.events import AgentChanged, ApprovalClosed
 from engine.domain.governance import AskedBy, PolicyChange
 from engine.domain.money import plain
 from engine.domain.order import OrderRole
-from engine.domain.policy import TradingState
+from engine.domain.policy import OnMissing, TradingState
 from engine.domain.risk import Verdict
 from engine.errors import QuarterdeckError, RefusedError
 from engine.governance.document import loosening
@@ -109,17 +110,23 @@ class Handlers:
         return await resuming.resume(self._core, command)
 
     async def _cancel_all(self, command: CancelAll) -> Reply:
-        orders = self._core.books.orders.values()
+        core = self._core
+        orders = core.books.orders.values()
         closing = [o for o in orders if o.role is OrderRole.FLATTEN]
         ids = [
             o.client_order_id
             for o in orders
             if o not in closing and (command.include_protection or not o.role.is_protection)
         ]
-        still = await self._core.desk.router.cancel(ids)
+        still = await core.desk.router.cancel(ids)
         text = f"Canceled {len(ids) - len(still)} of {len(ids)} working orders."
         if not command.include_protection:
             text += " Protective stops and targets stay."
+        elif core.policy.protection.missing is not OnMissing.ALARM:
+            wait_s = core.policy.protection.deadline_ms / 1000
+            text += (
+                f" A position that should have a stop has one again, or is closed, after {wait_s:g} s, by the policy."
+            )
         if closing:
             text += " The closing orders of the flatten under way stay."
         data = {"asked": len(ids), "still_working": still}
@@ -134,7 +141,8 @@ class Handlers:
             return Reply(ok=True, text=text)
         if not core.flattening.is_under_way and started and certificate is not None:
             word = "Flat" if certificate.flat else "NOT flat"
-            return Reply(ok=certificate.flat, text=f"{word} by certificate {certificate.flatten_id}.")
+            text = f"{word} by certificate {certificate.flatten_id}."
+            return Reply(ok=certificate.flat, text=text, data=certificate_view(core))
         text = "Flatten started: HALTED, orders canceled, closing orders sent; the certificate follows."
         return Reply(ok=True, text=text if started else "A flatten is under way already.")
 

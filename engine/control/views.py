@@ -75,7 +75,7 @@ def snapshot(core: Core, *, mono_ms: float, progress: float | None, finished: bo
         agents=tuple(_agent(core, agent, now_ms) for agent in core.agents.values()),
         markets=tuple(_market(core, key, now_ms) for key in sorted(books.instruments)),
         equity_curve=(*core.watch.curve, (now_ms, equity)) if equity is not None else tuple(core.watch.curve),
-        certificate=_certificate(core),
+        certificate=certificate_view(core),
         drill=core.drilled.read(),
         flattening=core.flattening.is_under_way,
         incidents=books.count.incidents,
@@ -255,7 +255,8 @@ def _change(price: Decimal, before: Decimal) -> Decimal:
     return signed_frac(price - before, before)
 
 
-def _certificate(core: Core) -> CertificateView | None:
+def certificate_view(core: Core) -> CertificateView | None:
+    """Return the last flatten's certificate; None before the first."""
     ended = core.books.last_certificate
     if ended is None:
         return None

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from engine import api
 from engine.domain.agent import AgentConfig, Distance, Measure, Protection
-from engine.domain.decision import Direction
+from engine.domain.decision import Direction, Outcome
 from engine.domain.order import OrderRole, OrderStatus
 from engine.domain.policy import OnMissing, PaperSettings, Policy, ProtectionRules, TradingState
 from engine.domain.portfolio import Position
 from engine.execution.gateway import AmbiguousSendError
 from engine.execution.protection import in_doubt, is_covered
+from engine.llm.client import ModelAnswer, ModelRequest, Settings
 from tests.flow.conftest import WIDE
 from tests.unit.desk_kit import BTC, Bench, FakeVenue, buy
 
@@ -130,6 +134,43 @@ async def test_a_stop_in_doubt_is_not_doubled(tmp_path: Path) -> None:
     assert await bench.place(buy()) is OrderStatus.UNKNOWN
     held = Position("a", BTC.key, Decimal(1))
     assert (in_doubt(bench.books, held), is_covered(bench.books, held)) == (True, False)
+
+
+class Thinking:
+    """A model that does not answer until it is let."""
+
+    provider = "scripted"
+
+    def __init__(self) -> None:
+        self.asked, self.may_answer = asyncio.Event(), asyncio.Event()
+
+    def features_needed(self, model: str, settings: Settings) -> tuple[str, ...]:
+        return ("close",)
+
+    async def decide(self, request: ModelRequest) -> ModelAnswer:
+        self.asked.set()
+        await self.may_answer.wait()
+        return ModelAnswer(outcome=Outcome.MODEL_ERROR, model="scripted:plan", drafts=(), detail="too late")
+
+
+@pytest.mark.fault("C12")
+async def test_protection_and_exits_do_not_wait_for_a_model_that_thinks(make_world: Make) -> None:
+    world = await make_world({0: BUY}, policy=policy(OnMissing.REPAIR))
+    await world.bars(2, "50000")
+    world.core.agents["tester"].client = model = Thinking()
+    bar = asyncio.create_task(world.bar("50000"))
+    await model.asked.wait()
+    assert (await world.handlers.handle(api.CancelAll(include_protection=True))).ok
+    for _ in range(2):
+        await world.core.on_heartbeat()
+        world.clock.advance_ms(10_000)
+    await world.core.on_heartbeat()
+    assert stops(world) == [(Decimal(49_000), 1)], "put back while the model thinks"
+    for _ in range(2):
+        await world.quote("48900")
+    assert (world.position(), bar.done()) == (0, False)
+    model.may_answer.set()
+    await bar
 
 
 # Trailing
