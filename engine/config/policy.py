@@ -125,6 +125,7 @@ _AI_RULES = {
     "live_inference": Key("live_inference", truth),
     "fallback_paper": Key("fallback_paper", choice_of(FallbackRule)),
     "fallback_live": Key("fallback_live", choice_of(FallbackRule)),
+    "prompts_kept_days": Key("prompts_kept_days", whole(0, 3_650)),
 }
 _APPROVALS = {
     "ask": Key("ask", choice_of(AskFor)),

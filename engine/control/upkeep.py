@@ -19,6 +19,7 @@ from engine.store.backups import Frozen, back_up, prune
 from engine.store.copies import KEPT, Backup, dated_name, is_dated, listing
 from engine.store.database import DamagedError
 from engine.store.places import Place, place_of
+from engine.store.prompts import PromptStore
 
 LOG_BYTES_MAX = 64_000_000
 FREE_BYTES_MIN = 200_000_000
@@ -43,6 +44,7 @@ class Upkeep:
         self._task: asyncio.Task[None] | None = None
         self._is_copying = False
         self._said: set[str] = set()
+        self._pruned = -1
 
     async def beat(self) -> None:
         """Do what is due; called with each heartbeat of the engine."""
@@ -58,6 +60,9 @@ class Upkeep:
         if self._keep and not self._is_copying and now_ms >= self._wait_ms and self._is_due():
             self._wait_ms = now_ms + HOUR_MS
             self._task = asyncio.create_task(self._daily())
+        if self._wall.now_ms() // DAY_MS != self._pruned:
+            self._pruned = self._wall.now_ms() // DAY_MS
+            await self._prune_prompts()
 
     async def back_up(self, folder: str = "") -> Backup:
         """Make a backup now, in a folder or among the others, and return it. Raises RefusedError while one is made."""
@@ -95,6 +100,12 @@ class Upkeep:
             await self._core.halt("store", f"the store is damaged: {error}"[:300])
         except (StoreError, OSError) as error:
             self._incident("BACKUP_FAILED", f"the daily backup was not made: {error}")
+
+    async def _prune_prompts(self) -> None:
+        """Delete, once a day, what the policy no longer keeps of what models were asked and answered."""
+        kept, days = PromptStore(self._paths.prompts), self._core.policy.ai.prompts_kept_days
+        with contextlib.suppress(OSError):
+            await _on_a_thread(lambda: kept.prune(self._wall.now_ms(), days))
 
     async def _check_file(self) -> None:
         """A database that was deleted or replaced takes rows that nobody will ever read (P31)."""

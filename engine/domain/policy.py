@@ -82,11 +82,15 @@ class FallbackRule(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AiRules:
-    """Whether language models are asked at all, and what their stand-in may do on paper and live."""
+    """Whether language models are asked at all, and what their stand-in may do on paper and live.
+
+    prompts_kept_days: how long what was asked, answered and judged on is kept word for word; 0: not beyond the day.
+    """
 
     live_inference: bool = True
     fallback_paper: FallbackRule = FallbackRule.MAY_ENTER
     fallback_live: FallbackRule = FallbackRule.ONLY_REDUCE
+    prompts_kept_days: int = 90
 
 
 class AskFor(StrEnum):

@@ -58,6 +58,7 @@ FLOOR_OR_OFF = Way("less loosens; off is no floor", _or_off(_less))
 LONGER_LIST_LOOSENS = Way("another name loosens; an empty list allows all", _wider_list)
 SHORTER_LIST_LOOSENS = Way("a name less loosens", lambda old, new: not set(new) >= set(old))
 ANY_LOOSENS = Way("any change needs approval", lambda old, new: True)
+KEEPING = Way("no limit; how long prompts and answers are kept", lambda old, new: False)
 FREE = Way("no limit; for the paper venue, from the next start on", lambda old, new: False)
 
 POLICY_WAYS: dict[str, Way] = {
@@ -125,6 +126,7 @@ POLICY_WAYS: dict[str, Way] = {
     "ai.live_inference": MORE_LOOSENS,
     "ai.fallback_paper": ordered("no_trades", "only_reduce", "may_enter"),
     "ai.fallback_live": ordered("no_trades", "only_reduce", "may_enter"),
+    "ai.prompts_kept_days": KEEPING,
     "approvals.ask": ordered("every_trade", "entries", "as_agents_say"),
     "approvals.expires_max": MORE_LOOSENS,
     "governance.require_approval": LESS_LOOSENS,

@@ -30,7 +30,7 @@ from engine.paths import StorePaths, default_store
 from engine.risk.gate import judge
 from engine.risk.record import listening
 from engine.risk.situation import Situation
-from engine.risk.surroundings import Surroundings
+from engine.risk.surroundings import Seen, Surroundings
 from engine.store.past import CycleRows, books_before, last_before
 from engine.store.reader import Reader
 
@@ -51,8 +51,8 @@ def remade(paths: StorePaths, reader: Reader, rows: CycleRows, files: Iterable[P
         opened[event.instrument] = event
     agent = hire(config := _agent(reader, rows), client_for(config.model))
     policy = _policy(reader, rows.seq)
-    market, valuation = _market(agent, policy, books, list(opened.values()), files, rows.ts_ms)
-    return _decided(books, market, Surroundings(books, market, valuation, policy), agent, rows)
+    surroundings = _surroundings(agent, policy, books, list(opened.values()), files, rows.ts_ms)
+    return _decided(books, surroundings.market, surroundings, agent, rows)
 
 
 def at_once(work: Coroutine[Any, Any, T]) -> T:
@@ -94,15 +94,15 @@ def _policy(reader: Reader, seq: int) -> Policy:
     return read_config(Policy, adopted[-1].policy_json)
 
 
-def _market(
+def _surroundings(
     agent: RunningAgent,
     policy: Policy,
     books: Books,
     opened: list[RecordingOpened],
     files: Iterable[Path],
     upto_ms: int,
-) -> tuple[MarketState, Valuation]:
-    """Play the recordings up to an instant into a market of their own."""
+) -> Surroundings:
+    """Play the recordings up to an instant into surroundings of their own."""
     recordings = [(each.instrument, _file_of(each, list(files))) for each in opened]
     interval_ms = min(each.interval_ms for each in opened)
     market = MarketState(interval_ms, timeframes=(agent.config.timeframe_ms,), window=agent.bars_needed)
@@ -112,16 +112,20 @@ def _market(
     for key in agent.config.instruments:
         agent.indicators[key].compute(market.series(key, agent.config.timeframe_ms))
     feed = ReplayFeed(recordings, ManualClock(), end_ms=upto_ms)
-    at_once(_play(feed, market, valuation, upto_ms))
-    return market, valuation
+    around = Surroundings(books, market, valuation, policy)
+    for key in agent.config.instruments:
+        for period in agent.config.protection.periods:
+            around.ranges.follow(key, agent.config.timeframe_ms, period)
+    at_once(_play(feed, around, upto_ms))
+    return around
 
 
-async def _play(feed: ReplayFeed, market: MarketState, valuation: Valuation, upto_ms: int) -> None:
+async def _play(feed: ReplayFeed, around: Surroundings, upto_ms: int) -> None:
     async for event in feed.events():
         if isinstance(event, Instant) and event.ts_ms <= upto_ms:
             for candle in event.candles:
-                mark = market.on_candle(candle)
-                valuation.mark(candle.instrument, mark)
+                around.valuation.mark(candle.instrument, around.market.on_candle(candle))
+            around.ranges.take(around.market, (candle.instrument for candle in event.candles))
 
 
 def _file_of(opened: RecordingOpened, files: list[Path]) -> Recording:
@@ -153,7 +157,10 @@ def _decided(
     beside: list[Intent] = []
     for draft in answer.drafts if answer.outcome is Outcome.DECIDED else ():
         decision_id = f"{cycle}:{draft.instrument}"
-        situation = listening(surroundings.gather(agent.config, draft, decision_id, rows.ts_ms, beside))
+        mark = surroundings.valuation.marks[draft.instrument]
+        seen = Seen(mark.price, rows.ts_ms)
+        situation = surroundings.gather(agent.config, draft, decision_id, rows.ts_ms, beside, seen=seen)
+        situation = listening(situation)
         situations.append(situation)
         ruling = None if draft.direction is Direction.HOLD else judge(situation, cycle, decision_id)
         if ruling and ruling.intent and agent.config.autonomy is Autonomy.AUTO:

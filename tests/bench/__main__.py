@@ -32,15 +32,16 @@ class Sizes:
     starts: int
     halts: int
     decisions: int
+    answers: int
 
 
 FULL = Sizes(
     peer_bars=525_600, short_bars=100_000, long_bars=1_000_000, store_bars=525_600, schedules=1_000, oracle_bars=63_643,
-    halt_bars=1_000_000, rounds=3, starts=9, halts=100, decisions=500,
+    halt_bars=1_000_000, rounds=3, starts=9, halts=100, decisions=500, answers=200_000,
 )  # fmt: skip
 QUICK = Sizes(
     peer_bars=50_000, short_bars=20_000, long_bars=100_000, store_bars=50_000, schedules=200, oracle_bars=10_000,
-    halt_bars=525_600, rounds=1, starts=5, halts=20, decisions=100,
+    halt_bars=525_600, rounds=1, starts=5, halts=20, decisions=100, answers=20_000,
 )  # fmt: skip
 
 
@@ -49,6 +50,7 @@ def measure(folder: Path, sizes: Sizes) -> Iterator[Row]:
     from tests.bench.asking import measure_asking
     from tests.bench.flattening import measure_flattening
     from tests.bench.halting import measure_halting
+    from tests.bench.parsing import measure_parsing
     from tests.bench.risking import measure_guardrails
     from tests.bench.simulating import measure_simulator
     from tests.bench.starts import measure_starts
@@ -61,6 +63,7 @@ def measure(folder: Path, sizes: Sizes) -> Iterator[Row]:
     yield from measure_stores(folder, sizes.store_bars, sizes.rounds)
     yield from measure_flattening(folder, max(3, sizes.rounds))
     yield from measure_simulator(sizes.schedules, sizes.rounds)
+    yield from measure_parsing(folder / "parsing", sizes.answers)
     yield from measure_asking(folder / "asking", sizes.decisions, 5 * sizes.rounds)
     yield from measure_guardrails(folder, 4 * sizes.decisions)
     yield from measure_halting(folder, write_candles(folder, sizes.halt_bars), sizes.halts)
