@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from engine.agents.briefing import Brief, Briefing, briefing_of
 from engine.agents.context import NEEDED, WISHED
-from engine.agents.draft import AnswerError, parse_answer
+from engine.agents.draft import AnswerError, parse_answer, repair_prompt
 from engine.agents.prompts import check_templates, keep
 from engine.clock import Clock
 from engine.domain.agent import AgentConfig
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 FALLBACK_ON = (Outcome.TIMED_OUT, Outcome.RATE_LIMITED, Outcome.PROVIDER_DOWN, Outcome.OVER_BUDGET)
 """Nobody answered: then the fallback may. A bad answer, or inputs too old, are no decision and no fallback (R7)."""
 NOT_MENTIONED = "not mentioned"
-REPAIR = "Your last answer was refused: {why} Answer again, with the JSON object alone."
 SETTINGS = (
     Setting("output_tokens_max", 1_000, 16, 32_000, whole=True),
     Setting("attempts_max", 3, 1, 5, whole=True),
@@ -142,7 +141,7 @@ class LanguageClient:
         except AnswerError as error:
             if not self._settings["repair"]:
                 return Outcome.PARSE_FAILED, (), str(error)
-            prompt = replace(brief.prompt, user=f"{brief.prompt.user}\n{REPAIR.format(why=error.sentence)}\n")
+            prompt = replace(brief.prompt, user=f"{brief.prompt.user}\n{repair_prompt(error)}\n")
             repaired = replace(brief, prompt=prompt)
             return await self._repair(request, cycle, repaired, deadline_ms, meter, tally, error)
 

@@ -63,6 +63,9 @@ class SteppedClock:
     def mono_ms(self) -> float:
         return float(self.time_ms)
 
+    def advance_ms(self, duration_ms: int) -> None:
+        self.time_ms += duration_ms
+
     async def sleep_ms(self, duration_ms: float) -> None:
         self.slept.append(duration_ms)
         self.time_ms += int(duration_ms)
@@ -125,9 +128,10 @@ class Table:
     def __init__(
         self, root: Path, url: str, *agents: AgentConfig, kind: str = "anthropic", meter: Any = None,
         policy: Policy | None = None, timeout_ms: int = 5_000, wall: Clock | None = None,
-        briefing: Briefing | None = short_brief, composed: bool = False,
+        briefing: Briefing | None = short_brief, composed: bool = False, clock: Any = None,
     ) -> None:  # fmt: skip
-        self.clock, self.stream, self.paths = SteppedClock(), Stream(), StorePaths(root)
+        self.clock: Any = clock or SteppedClock()
+        self.stream, self.paths = Stream(), StorePaths(root)
         self.kept = PromptStore(self.paths.prompts)
         self.meter = meter or FakeMeter()
         path = "" if kind == "anthropic" else "/v1"
@@ -174,18 +178,18 @@ class Table:
 
     async def bar(self, price: str, *, warm: bool = False) -> None:
         """Close one bar at a price; cycles that it begins are under way when this returns."""
-        opened_ms, value = self.clock.time_ms, Decimal(price)
-        self.clock.time_ms += MINUTE_MS
+        opened_ms, value = self.clock.now_ms(), Decimal(price)
+        self.clock.advance_ms(MINUTE_MS)
         candle = Candle(BTC.key, opened_ms, MINUTE_MS, value, value, value, value, Decimal(1000), self.source)
-        await self.core.on_event(Instant(self.clock.time_ms, (candle,), warm))
+        await self.core.on_event(Instant(self.clock.now_ms(), (candle,), warm))
 
     async def quote(self, price: str) -> None:
         """Quote a price a second later."""
-        self.clock.time_ms += 1_000
+        self.clock.advance_ms(1_000)
         value = Decimal(price)
         await self.core.on_event(
             Quote(
-                instrument=BTC.key, ts_ms=self.clock.time_ms, received_ms=self.clock.time_ms, source=self.source,
+                instrument=BTC.key, ts_ms=self.clock.now_ms(), received_ms=self.clock.now_ms(), source=self.source,
                 bid=value, ask=value,
             )
         )  # fmt: skip

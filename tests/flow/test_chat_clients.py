@@ -54,13 +54,15 @@ async def test_a_whole_answer_brings_text_model_and_usage(kind: str) -> None:
     assert len(double.asked) == 1
 
 
-async def test_the_request_carries_prompt_limit_and_schema(kind: str) -> None:
+@pytest.mark.fault("A23")
+async def test_the_request_carries_prompt_limit_and_schema_and_no_tool(kind: str) -> None:
     _reply, double = await asked(kind, Says("{}"))
     (body,) = double.asked
     assert (body["model"], body["max_tokens"]) == ("model-1", 300)
     assert body["messages"][-1] == {"role": "user", "content": "Decide."}
     sent = body["output_config"]["format"] if kind == "anthropic" else body["response_format"]["json_schema"]
     assert sent["schema"] == SCHEMA
+    assert not {"tools", "functions", "tool_choice", "mcp_servers"} & set(body)
     assert (body.get("system") or body["messages"][0]["content"]) == "You trade."
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from engine import api
+from engine.clock import ManualClock
 from engine.domain.decision import AnsweredBy, Disposition, Outcome
 from engine.domain.events import CycleDone, CycleSkipped
 from engine.domain.policy import AiRules, FallbackRule, Policy, TradingState
@@ -21,6 +22,7 @@ from engine.domain.risk import CheckCode, Verdict
 from engine.llm.breaker import FAILURES_MAX, REST_MS
 from engine.llm.meter import Usage
 from engine.runtime.reads import verify
+from tests.flow.conftest import START_MS
 from tests.flow.model_double import Answer, Cut, Fails, ModelDouble, Raw, Says, Silence
 from tests.flow.model_kit import BUY, FREE, HOLD, KEY, WIDE, FakeMeter, Table, agent_of, texts
 
@@ -368,6 +370,59 @@ async def test_fifty_agents_are_asked_at_once_and_each_has_its_own_row(sit: Sit)
     await table.bar("50000")
     await asyncio.wait_for(table.settle(), 20)
     assert len({asked.cycle_id for asked in table.asked()}) == 50
+
+
+@pytest.mark.fault("A27")
+@pytest.mark.parametrize(
+    ("price", "later_ms", "code"),
+    [("50600", 0, CheckCode.PRICE_DRIFT), ("50000", 3_600_000, CheckCode.DECISION_AGE)],
+    ids=["moved", "old"],
+)
+async def test_an_answer_that_comes_too_late_is_expired(sit: Sit, price: str, later_ms: int, code: CheckCode) -> None:
+    table = await sit(Silence(), Says(BUY))
+    double_of(table).answers = [Says(BUY, after=lambda: _pass(table, later_ms))]
+    await table.bar("50000")
+    await double_of(table).taken.wait()
+    await table.quote(price)
+    await table.settle()
+    assert code in refusals(table.rows(CycleDone)[-1])
+    assert list(table.books.orders) == []
+
+
+def _pass(table: Table, duration_ms: int) -> None:
+    table.clock.time_ms += duration_ms
+
+
+@pytest.mark.fault("A28")
+async def test_a_rationale_against_its_own_action_is_kept_and_nobody_asks_again(sit: Sit) -> None:
+    table = await sit(Says(BUY.replace("weak", "sell everything at once")))
+    cycle = await table.decide()
+    assert (cycle.items[0].rationale, len(double_of(table).asked)) == ("sell everything at once", 1)
+
+
+@pytest.mark.fault("C12")
+async def test_a_stop_fills_while_the_model_thinks(sit: Sit) -> None:
+    table = await sit(Says(BUY), Silence())
+    await table.decide()
+    await table.bar("50000")
+    assert table.position() == 1
+    await table.quote("48000")
+    await table.bar("48000")
+    assert table.core.cycles.under_way == ["thinker"]
+    assert table.position() == 0
+
+
+async def test_on_a_virtual_clock_the_next_bar_waits_for_the_answer_and_leaving_does_not(sit: Sit) -> None:
+    table = await sit(Says(BUY), Silence(), clock=ManualClock(START_MS))
+    await table.bar("50000")
+    assert table.core.cycles.under_way == []
+    assert table.rows(CycleDone)[-1].items[0].disposition is Disposition.ACTED
+    double_of(table).taken.clear()
+    second = asyncio.create_task(table.bar("50000"))
+    await double_of(table).taken.wait()
+    await table.core.cycles.close()
+    await asyncio.wait_for(second, 5)
+    assert table.meter.posted[-1] is None
 
 
 # The key
