@@ -57,7 +57,7 @@ class ModelDouble:
     """Answers in the order laid down, the last one for ever. asked: the bodies that came, headers: theirs."""
 
     def __init__(self, *answers: Answer, pause_s: float = 0.0) -> None:
-        self.answers = list(answers)
+        self.answers: list[Answer] = list(answers)
         self.asked: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.url = ""

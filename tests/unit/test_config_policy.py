@@ -146,6 +146,7 @@ def test_init_writes_files_that_say_what_the_defaults_are(tmp_path: Path) -> Non
         "instruments.toml",
         "policy.toml",
         "prices.toml",
+        "providers.toml",
     ]
     assert policy_of(home) == Policy()
     listed = Instruments.load(home)
