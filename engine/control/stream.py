@@ -12,6 +12,7 @@ from engine.domain.events import (
     AdminTried,
     AgentChanged,
     AgentWaits,
+    AiSwitched,
     ApprovalAsked,
     ApprovalClosed,
     ChangeAnswered,
@@ -244,6 +245,11 @@ def _funds(row: Recorded, event: FundsMoved) -> Iterator[StreamLine]:
     yield _line(row, "funds", action=f"{plain(event.amount)} {event.asset}", outcome="BOOKED", why=event.reason)
 
 
+def _switched(row: Recorded, event: AiSwitched) -> Iterator[StreamLine]:
+    word = f"MODELS {'ON' if event.on else 'OFF'}"
+    yield _line(row, "state", action=word, outcome=event.provider or "all", why=f"by {event.actor}: {event.reason}")
+
+
 def _incident(row: Recorded, event: Incident) -> Iterator[StreamLine]:
     yield _line(row, "incident", outcome=event.code, why=event.text)
 
@@ -318,6 +324,7 @@ _MAKERS = {
     ApprovalClosed: _answered,
     ShadowEnded: _shadow,
     StateChanged: _state,
+    AiSwitched: _switched,
     AgentChanged: _agent,
     AgentWaits: _waits,
     KillTierMoved: _tier,

@@ -86,7 +86,7 @@ class JournalMeter:
             return ZERO
         posted = _posted(open_hold, usage if usage is not None and usage.is_sound else None)
         try:
-            self._journal.record(self._clock.now_ms(), *_with_alarm(open_hold, posted))
+            self._write(self._clock.now_ms(), *_with_alarm(open_hold, posted))
         except StoreError:
             self._late[hold.hold_id] = posted
             return max(hold.usd, posted.usd)
@@ -102,13 +102,13 @@ class JournalMeter:
         if not on and was is not None and (not was.until_ms or 0 < until_ms <= was.until_ms):
             return
         event = AiSwitched(on=on, provider=provider, actor=actor, reason=reason, until_ms=until_ms)
-        self._journal.record(self._clock.now_ms(), event)
+        self._write(self._clock.now_ms(), event)
 
     def post_left_open(self, now_ms: int) -> int:
         """Post in full what an engine that ended left open, and return how many there were (B3, P11)."""
         left = [_posted(hold, None, HowPosted.CRASH) for hold in self._journal.books.spend.holds.values()]
         if left:
-            self._journal.record(now_ms, *left)
+            self._write(now_ms, *left)
         return len(left)
 
     def _refusal(self, held: BudgetHeld, now_ms: int) -> OverBudget | None:
@@ -125,15 +125,20 @@ class JournalMeter:
         events: list[Event] = [] if caps == self._journal.books.spend.caps else [BudgetCapped(caps=caps)]
         try:
             self._post_late()
-            self._journal.record(now_ms, *events, held)
+            self._write(now_ms, *events, held)
         except StoreError as error:
             return OverBudget(code=BudgetCode.NOT_WRITTEN, sentence=f"the reservation was not written: {error}")
         return Hold(hold_id=held.hold_id, usd=held.usd)
 
+    def _write(self, ts_ms: int, *events: Event) -> None:
+        """Record events, on disk at once: a replay's journal would keep them for its next batch (B1)."""
+        self._journal.record(ts_ms, *events)
+        self._journal.flush()
+
     def _post_late(self) -> None:
         for hold_id, posted in list(self._late.items()):
             hold = self._journal.books.spend.holds[hold_id]
-            self._journal.record(self._clock.now_ms(), *_with_alarm(hold, posted))
+            self._write(self._clock.now_ms(), *_with_alarm(hold, posted))
             del self._late[hold_id]
 
 

@@ -1,5 +1,6 @@
 """The meter: no call without a durable hold, no hold above a cap, and every hold posted once."""
 
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
@@ -217,3 +218,24 @@ def test_ai_spend_is_in_the_ledger_and_outside_the_trading_account_R38(bench: Me
     bench.journal.flush()
     bench.journal.close()
     assert verify(bench.paths).first_breach is None
+
+
+def test_a_hold_is_on_disk_when_it_is_given_in_a_replay_too_B1(tmp_path: Path) -> None:
+    bench = MeterBench(tmp_path / "store", batch=True)
+    bench.held()
+    with sqlite3.connect(bench.paths.store_db) as db:
+        assert db.execute("SELECT COUNT(*) FROM journal WHERE kind = 97").fetchone() == (1,)
+    bench.journal.close()
+
+
+def test_a_call_longer_than_its_model_takes_is_refused(bench: MeterBench) -> None:
+    refusal = bench.refused(200_000, 1)
+    assert refusal.code is BudgetCode.TOO_LONG
+    assert "more than the 200,000 that acme:small takes" in refusal.sentence
+
+
+def test_a_switch_off_for_longer_is_not_shortened_by_another(bench: MeterBench) -> None:
+    bench.meter.switch(False, "by hand", "trader", provider="acme")
+    bench.meter.switch(False, "its cap", "acme", provider="acme", until_ms=START_MS + 1)
+    bench.clock.advance_ms(DAY_MS)
+    assert bench.refused().sentence == "models are off: by hand"

@@ -19,7 +19,9 @@ from engine.domain.decision import Direction
 from engine.domain.intent import Autonomy
 from engine.domain.killing import KillAction
 from engine.domain.policy import KillLimits, PaperSettings, Policy
+from engine.llm.meter import Hold, Usage
 from tests.flow.conftest import MINUTE_MS, START_MS, Scripted, World
+from tests.unit.meter_kit import PRICES
 
 BTC = "paper:BTC/USDT"
 BUY: dict[str, object] = {"direction": Direction.BUY}
@@ -100,6 +102,33 @@ async def test_gauges_show_how_much_of_each_limit_is_used(make: Make) -> None:
     assert gauges["loss"].observed == Decimal("0.01")
     assert gauges["loss"].used_frac == Decimal("0.2")
     assert not any(gauge.tripped for gauge in gauges.values())
+
+
+async def test_what_models_cost_is_shown_beside_what_they_may_and_what_that_is_of_the_day(make: Make) -> None:
+    world = await make({0: BUY})
+    await world.bars(2, "50000")
+    await world.bar("50400")
+    core = world.core
+    meter = core.desk.meter
+    assert meter is not None
+    meter.prices = PRICES
+    asked: dict[str, Any] = {"provider": "acme", "model": "small", "agent": "tester", "now_ms": world.clock.now_ms()}
+    asked |= {"input_tokens": 1000, "output_tokens_max": 100}
+    first = meter.hold(**asked, cycle_id="tester.1")
+    assert isinstance(first, Hold)
+    meter.post(first, Usage(input_tokens=1000, output_tokens=100))
+    meter.hold(**asked, cycle_id="tester.2")
+    shown = seen(world)
+    budget = shown.budget
+    assert budget is not None
+    assert (budget.usd_spent, budget.usd_reserved, budget.usd_cap) == (Decimal("0.0045"), Decimal("0.0045"), 5)
+    assert (budget.tokens_spent, budget.tokens_reserved, budget.calls, budget.decisions) == (1100, 1100, 1, 1)
+    assert (budget.trades, budget.usd_per_trade, budget.usd_month_cap) == (1, Decimal("0.0045"), 100)
+    assert shown.day_pnl is not None
+    assert budget.day_pnl_after == shown.day_pnl - Decimal("0.0045")
+    assert (budget.off_reason, budget.usd_per_hour) == ("", Decimal("0.027"))
+    meter.switch(False, "too dear", "trader")
+    assert seen(world).budget.off_reason == "all: too dear"  # type: ignore[union-attr]
 
 
 async def test_waiting_trade_shows_what_it_would_do_and_when_it_expires(make: Make) -> None:
