@@ -263,7 +263,9 @@ def _own_price(card: ApprovalView, width: int) -> Row:
 
 def _now(live: ApprovalView, aged_ms: float | None, drift: Decimal | None, width: int) -> Row:
     moved = f" ({share(drift, signed=True, places=2)})" if drift is not None else ""
-    return pair(f"Now, {age(aged_ms)} old", price(live.price_now) + moved, "", width)
+    too_far = drift is not None and abs(drift) > live.drift_max_frac
+    label = "Now, TOO FAR" if too_far else f"Now, {age(aged_ms)} old"
+    return pair(label, price(live.price_now) + moved, "danger" if too_far else "", width)
 
 
 def _or_none(label: str, value: Decimal | None, width: int) -> Row:

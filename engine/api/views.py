@@ -81,7 +81,8 @@ class ApprovalView:
     """A trade that waits for a person. code: the four letters to type. expires_in_ms counts down on the engine's clock.
 
     before_qty, after_qty: the agent's position now and after a full fill. policy: hash of the limits it was checked
-    under. quote_age_ms: how old the price is that it was sized at. effect: the portfolio after it, as things are now.
+    under. quote_age_ms: how old the price is that it was sized at. drift_max_frac: how far the price may have moved
+    from it when the trade is approved. effect: the portfolio after it, as things are now.
     """
 
     approval_id: str
@@ -107,6 +108,7 @@ class ApprovalView:
     expires_in_ms: int
     policy: str
     quote_age_ms: int
+    drift_max_frac: Decimal
     trigger_price: Decimal | None = None
     effect: TradeEffect | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 from engine.api import EQUITY_UNIT, Ticket
@@ -15,6 +16,15 @@ from engine.errors import RefusedError
 
 SHARE_MAX = ONE
 """A cash account buys with what it has: at most all of its equity."""
+
+
+def named(core: Core, ticket: Ticket) -> Ticket:
+    """Return the ticket with its instrument's key where a symbol or an alias of exactly one instrument was written."""
+    listed = core.books.instruments
+    if ticket.instrument in listed:
+        return ticket
+    meant = [key for key, one in listed.items() if ticket.instrument in (one.symbol, *one.aliases)]
+    return replace(ticket, instrument=meant[0]) if len(meant) == 1 else ticket
 
 
 def check_form(core: Core, ticket: Ticket) -> None:

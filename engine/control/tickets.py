@@ -11,7 +11,7 @@ from engine.api import Ticket, TicketPreview
 from engine.config import policy_fields
 from engine.control.core import Core
 from engine.control.previewed import Seen
-from engine.control.ticket_rules import check_form, qty_in_base
+from engine.control.ticket_rules import check_form, named, qty_in_base
 from engine.domain.agent import TRADER, AgentConfig, AgentLimits, Protection
 from engine.domain.decision import AnsweredBy, DecisionDraft, Direction, Disposition, Outcome
 from engine.domain.events import CycleDone, CycleItem, OrderIntended
@@ -43,6 +43,7 @@ class Judgement:
 
 def preview(core: Core, ticket: Ticket) -> TicketPreview:
     """Return what the guardrails say to a ticket, sending nothing."""
+    ticket = named(core, ticket)
     judgement = _judge(core, ticket, None)
     situation, intent = judgement.situation, judgement.ruling.intent
     qty = intent.qty if intent else ZERO
@@ -76,6 +77,7 @@ def way_out(refused: RiskCheck) -> str:
 
 async def submit(core: Core, ticket: Ticket, preview_id: str) -> str:
     """Send a ticket that was previewed; RefusedError when the guardrails now say otherwise. Returns a sentence."""
+    ticket = named(core, ticket)
     judgement = _judge(core, ticket, core.previews.get(preview_id))
     ruling, situation = judgement.ruling, judgement.situation
     item = item_of(ruling, Disposition.ACTED if ruling.intent else Disposition.REFUSED, "")

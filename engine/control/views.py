@@ -170,6 +170,7 @@ def _approval(core: Core, waiting: Waiting, now_ms: int) -> ApprovalView:
         expires_in_ms=max(0, waiting.expires_ms - now_ms),
         policy=waiting.policy_hash,
         quote_age_ms=max(0, now_ms - waiting.price_ms),
+        drift_max_frac=core.policy.limits.decision_drift_frac,
         trigger_price=intent.trigger_price,
         effect=effect_of(situation, intent, cash),
     )

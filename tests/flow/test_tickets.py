@@ -87,6 +87,14 @@ async def test_ticket_that_is_not_whole_is_refused_with_what_to_write(
     assert said in reply.text
 
 
+async def test_instrument_may_be_written_as_its_symbol(make_world: Make) -> None:
+    world = await make_world()
+    await world.bar("50000")
+    assert (await sent(world, ticket(instrument="BTC/USDT"))).ok
+    reply = await world.handlers.handle(api.PreviewTicket(ticket=ticket(instrument="ETH/USDT")))
+    assert "there are: paper:BTC/USDT" in reply.text
+
+
 async def test_stop_far_from_the_median_is_refused_by_the_collar(make_world: Make) -> None:
     world = await make_world()
     await world.bar("50000")

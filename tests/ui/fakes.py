@@ -136,6 +136,7 @@ def approval(**changes: Any) -> ApprovalView:
         expires_in_ms=252_000,
         policy="3f2a1b9c00d1e2f3",
         quote_age_ms=48_000,
+        drift_max_frac=Decimal("0.01"),
         effect=EFFECT,
     )
     return replace(base, **changes)

@@ -78,6 +78,15 @@ async def test_the_card_shows_policy_quote_and_the_portfolio_after_the_trade() -
         assert told in text
 
 
+@pytest.mark.fault("U08")
+async def test_the_card_says_when_the_price_has_moved_too_far_to_be_approved() -> None:
+    client = FakeClient(snapshot(approvals=(approval(price_now=Decimal("3370.1")),)))
+    app, _host = console(client)
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, at_code=False)
+        assert "Now, TOO FAR 3,370.10 (+1.20%)" in " ".join(screen_text(app).split())
+
+
 async def test_every_check_can_be_reached_without_leaving_the_answer() -> None:
     bitten = RiskCheck(CheckCode.BUYING_POWER, Verdict.REDUCE, "2.1", "2")
     client = FakeClient(snapshot(approvals=(approval(checks=(*MANY, bitten)),)))
