@@ -50,6 +50,7 @@ def measure(folder: Path, sizes: Sizes) -> Iterator[Row]:
     from tests.bench.asking import measure_asking
     from tests.bench.flattening import measure_flattening
     from tests.bench.halting import measure_halting
+    from tests.bench.killing import measure_kill_switch
     from tests.bench.parsing import measure_parsing
     from tests.bench.risking import measure_guardrails
     from tests.bench.simulating import measure_simulator
@@ -66,6 +67,7 @@ def measure(folder: Path, sizes: Sizes) -> Iterator[Row]:
     yield from measure_parsing(folder / "parsing", sizes.answers)
     yield from measure_asking(folder / "asking", sizes.decisions, 5 * sizes.rounds)
     yield from measure_guardrails(folder, 4 * sizes.decisions)
+    yield from measure_kill_switch(folder, sizes.halts)
     yield from measure_halting(folder, write_candles(folder, sizes.halt_bars), sizes.halts)
 
 
