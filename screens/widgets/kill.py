@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from engine.api import CertificateView, DrillView, KillGauge, KillTier, KillUnit, Snapshot, TradingState
@@ -42,6 +43,7 @@ def kill_rows(snapshot: Snapshot, width: int) -> list[Row]:
     if snapshot.certificate is not None:
         rows.append(certificate_row(snapshot.certificate, width))
     gauges = sorted(snapshot.kill, key=lambda each: -each.used_frac)
+    rows += _next_row(gauges, width)
     word_width = max((len(gauge_word(gauge)) for gauge in gauges), default=0)
     drill = [drill_row(snapshot.drill, width)] if snapshot.drill is not None else []
     return rows + [gauge_row(gauge, width, word_width) for gauge in gauges] + drill
@@ -56,6 +58,14 @@ def _state_row(snapshot: Snapshot, width: int) -> Row:
     why = safe(snapshot.state_reason, max(8, width))
     text = f" {since}" + (f" by {who}" if who else "") + (f": {why}" if why else "")
     return ((state.value, INK[state]), (safe(text, width - len(state.value)), "dim"))
+
+
+def _next_row(gauges: Sequence[KillGauge], width: int) -> list[Row]:
+    """Say what comes next, of the rule that is nearest to its limit."""
+    nearest = next((gauge for gauge in gauges if next_tier(gauge)), None)
+    if nearest is None:
+        return []
+    return [((safe(f"next: {nearest.rule.replace('_', ' ')} {next_tier(nearest)}", width), "dim"),)]
 
 
 def certificate_row(certificate: CertificateView, width: int) -> Row:
