@@ -19,12 +19,14 @@ NAMES_SHOWN = ("instrument", "field", "was", "now")
 @click.argument("cycle")
 @click.option("--policy", type=POLICY, metavar="FILE", help="Judge it under this policy file or preset too.")
 @click.option("--model", metavar="PROVIDER:MODEL", help="Ask this deterministic model about the same instant too.")
+@click.option("--answer", type=PATH, metavar="FILE", help="Judge this answer of another model too, word for word.")
 @click.option(
     "--recording", "recordings", type=PATH, multiple=True, metavar="FILE", help="Where a replay's prices are."
 )
 def rerun(
-    store: Path | None, as_json: bool, cycle: str, policy: Path | None, model: str | None, recordings: tuple[Path, ...]
-) -> int:
+    store: Path | None, as_json: bool, cycle: str, policy: Path | None, model: str | None, answer: Path | None,
+    recordings: tuple[Path, ...],
+) -> int:  # fmt: skip
     """Judge a recorded decision again from the record alone; nothing is sent.
 
     The exit code is 1 when the intents, decisions or checks are not the recorded ones, bit for bit. Under another
@@ -32,13 +34,14 @@ def rerun(
     """
     from engine import runtime
 
-    answer = runtime.rerun_cycle(store or runtime.default_store(), cycle, policy, model, recordings)
+    where = store or runtime.default_store()
+    told = runtime.rerun_cycle(where, cycle, policy=policy, model=model, answer=answer, recordings=recordings)
     if as_json:
-        print_json(answer)
+        print_json(told)
     else:
-        _print(answer)
-    read = answer["answer"]
-    return 0 if answer["same"] and (read is None or read["same"] is not False) else 1
+        _print(told)
+    read = told["answer"]
+    return 0 if told["same"] and (read is None or read["same"] is not False) else 1
 
 
 def _print(answer: dict[str, Any]) -> None:

@@ -40,20 +40,27 @@ Answer = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RerunOptions:
-    """Which cycle, and what to change: a policy, a model. recordings: files to look for the replay's prices in."""
+    """Which cycle, and what to change: a policy, a deterministic model, or another model's answer word for word.
+
+    recordings: files to look for the replay's prices in.
+    """
 
     cycle: str
     policy: Policy | None = None
     model: str | None = None
+    answer: str | None = None
     recordings: tuple[Path, ...] = ()
 
 
 def rerun_cycle(
-    store: Path, cycle: str, policy: Path | None = None, model: str | None = None, recordings: tuple[Path, ...] = ()
-) -> Answer:
-    """Judge a cycle of a store again, as rerun() says. policy: a policy file to judge it under as well."""
+    store: Path, cycle: str, *, policy: Path | None = None, model: str | None = None, answer: Path | None = None,
+    recordings: tuple[Path, ...] = (),
+) -> Answer:  # fmt: skip
+    """Judge a cycle of a store again, as rerun() says. policy, answer: files of what to judge it with as well."""
     adopted = None if policy is None else load_policy(policy)
-    return rerun(there(store), RerunOptions(cycle=cycle, policy=adopted, model=model, recordings=recordings))
+    text = None if answer is None else answer.read_text(encoding="utf-8", errors="surrogateescape")
+    options = RerunOptions(cycle=cycle, policy=adopted, model=model, answer=text, recordings=recordings)
+    return rerun(there(store), options)
 
 
 def rerun(paths: StorePaths, options: RerunOptions) -> Answer:
@@ -76,10 +83,14 @@ def rerun(paths: StorePaths, options: RerunOptions) -> Answer:
         "answer": _read_again(paths, told.get("asked", []), record),
     }
     answer |= _compared(recorded, again) if _items(rows) else _held(record)
-    if options.policy is not None or options.model is not None:
+    if options.policy is not None or options.model is not None or options.answer is not None:
         changed = _changed(record, options)
         others = [_again(each, options, store_id) for each in _judged(changed, rows)]
-        answer["under"] = {"policy": options.policy is not None, "model": options.model}
+        answer["under"] = {
+            "policy": options.policy is not None,
+            "model": options.model,
+            "answer": options.answer is not None,
+        }
         answer["differences"] = list(_differences(again, others))
     return answer
 
@@ -234,7 +245,10 @@ def _differences(before: list[Answer], after: list[Answer]) -> Iterator[Answer]:
 
 def _changed(record: Kept, options: RerunOptions) -> list[Situation]:
     situations = list(record.situations)
-    if options.model is not None:
+    if options.answer is not None:
+        drafts = _drafts_in(record, options.answer)
+        situations = [replace(each, draft=drafts[each.instrument.key]) for each in situations]
+    elif options.model is not None:
         drafts = _drafts_of(record, options.model)
         situations = [replace(each, draft=drafts[each.instrument.key]) for each in situations]
     if options.policy is not None:
@@ -242,8 +256,30 @@ def _changed(record: Kept, options: RerunOptions) -> list[Situation]:
     return situations
 
 
+def _drafts_in(record: Kept, text: str) -> dict[str, DecisionDraft]:
+    """Read another model's answer as strictly as any; what it does not mention, it holds."""
+    from engine.runtime.explaining import drafts_of_answer
+
+    said = drafts_of_answer(text, record.situations)
+    if isinstance(said, str):
+        raise UsageError(f"The answer is no decision, so nothing would have been traded: {said}")
+    holds = {
+        each.instrument.key: DecisionDraft(
+            instrument=each.instrument.key, direction=Direction.HOLD, rationale="not mentioned"
+        )
+        for each in record.situations
+    }
+    return holds | {draft.instrument: draft for draft in said}
+
+
 def _drafts_of(record: Kept, model: str) -> dict[str, DecisionDraft]:
     """Ask a deterministic model about the same instant. Raises UsageError when the record has not what it reads."""
+    provider, _colon, name = model.rpartition(":")
+    if provider not in ("", "heuristic"):
+        raise UsageError(
+            f"{model} is paid for, and nothing is reserved or written here; ask it with the prompt that "
+            "`quarterdeck explain --json` prints, and name the file of its answer with --answer."
+        )
     provider, name = parse_model(model)
     client = client_for(f"{provider}:{name}")
     client.features_needed(model, {})

@@ -17,6 +17,7 @@ from engine.control.upkeep import Upkeep
 from engine.domain.caps import AiBudget
 from engine.domain.decision import Outcome
 from engine.domain.policy import AiRules, Policy
+from engine.errors import UsageError
 from engine.runtime.rerun import RerunOptions, rerun
 from tests.flow.model_double import ModelDouble, Says
 from tests.flow.model_kit import FREE, WIDE, Table, agent_of
@@ -73,6 +74,13 @@ async def test_everything_behind_a_model_s_decision_is_told_and_it_is_judged_aga
     assert answer["answer"]["same"] is True
     other = rerun(table.paths, RerunOptions(cycle=cycle.cycle_id, model="heuristic:rsi_reversion"))
     assert {each["field"] for each in other["differences"]} >= {"direction", "intent"}
+    with pytest.raises(UsageError, match="is paid for"):
+        rerun(table.paths, RerunOptions(cycle=cycle.cycle_id, model="here:model-1"))
+    half = rerun(table.paths, RerunOptions(cycle=cycle.cycle_id, answer=BUY.replace("0.30", "0.15")))
+    changed = {each["field"]: each["now"] for each in half["differences"]}
+    assert changed["target_qty"] == "0.15"
+    with pytest.raises(UsageError, match="no decision, so nothing would have been traded: SCHEMA"):
+        rerun(table.paths, RerunOptions(cycle=cycle.cycle_id, answer=BUY.replace('"quantity"', '"size"')))
 
 
 async def test_an_answer_that_could_not_be_read_is_told_as_that_and_reads_so_again(sit: Sit) -> None:
