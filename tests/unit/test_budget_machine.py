@@ -74,6 +74,12 @@ class Budget(RuleBasedStateMachine):
         if isinstance(given, Hold):
             assert not self.is_off
             assert given.usd == worst
+            month_usd, month_tokens = self._totals(month(day), month)
+            month_cap, total = self.bench.in_force[1], asked + answered
+            assert usd + worst <= cap.usd
+            assert tokens + total <= cap.tokens
+            assert month_usd + worst <= month_cap.usd
+            assert month_tokens + total <= month_cap.tokens
             self.open.append((given, day, asked, answered, len(self.open)))
         elif given.code is BudgetCode.AI_OFF:
             assert self.is_off

@@ -239,3 +239,17 @@ def test_a_switch_off_for_longer_is_not_shortened_by_another(bench: MeterBench) 
     bench.meter.switch(False, "its cap", "acme", provider="acme", until_ms=START_MS + 1)
     bench.clock.advance_ms(DAY_MS)
     assert bench.refused().sentence == "models are off: by hand"
+
+
+@pytest.mark.fault("P22")
+def test_a_clock_that_ran_a_year_ahead_is_taken_for_seen_when_a_person_switches_models_on(bench: MeterBench) -> None:
+    bench.in_force = capped("0.005")
+    bench.clock.set_ms(START_MS + 300 * DAY_MS)
+    bench.meter.post(bench.held(), None)
+    bench.clock.set_ms(START_MS + DAY_MS)
+    assert bench.refused().code is BudgetCode.OVER_CAP
+    bench.meter.switch(False, "the clock was wrong", "trader")
+    bench.meter.switch(True, "the clock is right again", "trader")
+    assert bench.refused().code is BudgetCode.OVER_CAP
+    bench.clock.set_ms(START_MS + 2 * DAY_MS)
+    bench.held()
