@@ -495,6 +495,12 @@ anything = st.fixed_dictionaries(
         "capital": mostly(plenty, [None, *BAD]),
         "exposure": mostly(money, BAD),
         "agent_exposure": mostly(money, BAD),
+        "net_exposure": mostly(money, BAD),
+        "group_exposure": mostly(money, BAD),
+        "group_share_frac": mostly(st.decimals("0.3", "1", places=2), BAD),
+        "net_exposure_frac": mostly(st.decimals("0.3", "1", places=2), BAD),
+        "leverage": mostly(st.decimals("0.3", "2", places=2), BAD),
+        "day_start": mostly(plenty, [None, *BAD]),
         "free_cash": mostly(money, BAD),
         "position_notional_max": mostly(money, BAD),
         "portfolio_share_frac": mostly(st.decimals("0.1", "1", places=2), BAD),
@@ -537,6 +543,11 @@ def test_what_gets_through_as_an_entry_is_within_every_limit(parts: dict[str, An
     assert target * s.price <= limits.position_notional_max
     assert s.agent_exposure + added <= s.capital
     assert s.exposure + added <= s.equity * s.policy.limits.gross_exposure_frac
+    assert s.group_exposure + added <= s.equity * s.policy.limits.group_share_frac
+    assert s.net_exposure + added <= s.equity * s.policy.limits.net_exposure_frac
+    assert s.exposure + added <= s.equity * s.policy.limits.leverage
+    assert s.day_start is not None
+    assert s.equity >= s.day_start * (1 - s.policy.limits.daily_loss_frac)
     assert added < s.free_cash
     assert limits.qty_max is None or target <= limits.qty_max
 
