@@ -123,5 +123,6 @@ def _plan_of(journal: Journal, *, anyway: bool) -> tuple[Plan, str]:
         environ={} if note else os.environ,
         prices=prices,
         providers=providers,
+        folder=folder,
     )
     return plan, note

@@ -150,6 +150,10 @@ class Exchange:
         cycle = next(event for event in reversed(self.told) if isinstance(event, CycleDone))
         return next(item for item in cycle.items if item.instrument == key)
 
+    def cycle(self) -> str:
+        """Return the last cycle's id."""
+        return next(event.cycle_id for event in reversed(self.told) if isinstance(event, CycleDone))
+
     def entries(self, key: str = BTC.key) -> int:
         """Count the entry orders that were written down."""
         orders = [event for event in self.told if isinstance(event, OrderIntended)]

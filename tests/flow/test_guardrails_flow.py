@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
@@ -16,7 +17,11 @@ from engine.domain.instrument import Instrument
 from engine.domain.intent import Autonomy
 from engine.domain.policy import TradingState
 from engine.domain.risk import CheckCode, Verdict
+from engine.paths import StorePaths
 from engine.risk.guardrails import GUARDRAILS
+from engine.store.explain import explain
+from engine.store.reader import Reader
+from screens.detail import outline
 from tests.flow.guard_kit import BTC, ETH, NEW_YEAR_MS, SOL, Asked, Exchange, Interlude
 
 D = Decimal
@@ -259,3 +264,18 @@ async def test_an_exit_passes_when_every_limit_on_entries_says_no(play: Play) ->
         await there.bar(price)
     assert there.last().disposition is Disposition.ACTED, there.last().checks[-1]
     assert there.books.position("tester", BTC.key).qty == 0
+
+
+async def test_the_trader_sees_each_check_and_what_bound_the_size(play: Play) -> None:
+    own = {"qty_fixed": None, "sizing": SizingMethod.VOLATILITY}
+    there = await play(Story(code="", warm=SWINGING, own=own, limits={"value_at_risk_frac": D("0.001")}))
+    cycle = there.cycle()
+    there.journal.flush()
+    with closing(Reader(StorePaths(there.root / "store"))) as reader:
+        told = reader.read(explain(cycle))
+    (item,) = [each for each in told["items"] if each["instrument"] == BTC.key]
+    assert [check["code"] for check in item["checks"]] == [each.code.value for each in GUARDRAILS]
+    assert item["bound_by"] == "VALUE_AT_RISK"
+    drawn = "\n".join("".join(text for text, _ink in row) for row in outline(told, 110))
+    for shown in ("SIZING", "volatility: ", "1% a day at ", "VALUE_AT_RISK", "0.1% at 95%", "VOLATILITY_INDEX", "off"):
+        assert shown in drawn
