@@ -90,14 +90,12 @@ def _protection(agent: AgentConfig, flags: Flags) -> Protection:
 def flags_to_policy(flags: Flags, base: Policy) -> Policy:
     """Return the base policy with the account limits that flags name; the trader's typed word wins over the file."""
     cash = {"cash": policy.CASH("--cash", flags["cash"])} if _is_given(flags, "cash") else {}
-    made = replace(
+    return replace(
         base,
         kill=replace(base.kill, **_given(flags, _KILL)),
         limits=replace(base.limits, **_given(flags, _ACCOUNT)),
         **cash,
     )
-    policy.check_policy(made, "The policy with these flags:")
-    return made
 
 
 def check_flags(flags: Flags, config_dir: Path) -> None:

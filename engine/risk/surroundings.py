@@ -77,7 +77,7 @@ class Surroundings:
         position = books.position(agent.name, instrument.key)
         equity = self.equity()
         coming = list(self._coming(beside))
-        held = self._held(coming)
+        held, unbooked = self._held(coming), self._unbooked()
         mark = self.valuation.marks.get(instrument.key)
         seen = seen or Seen(mark.price if mark else None, now_ms)
         return Situation(
@@ -96,8 +96,8 @@ class Surroundings:
             current_qty=position.qty,
             account_qty=books.held(instrument.key) + _qty_of(coming, instrument.key),
             open_instruments=self._other_open(agent.name, instrument.key, coming),
-            exposure=self._exposure(coming) + self._unbooked(),
-            net_exposure=sum(held.values(), ZERO) + self._unbooked(),
+            exposure=self._exposure(coming) + unbooked,
+            net_exposure=sum(held.values(), ZERO) + unbooked,
             group_exposure=self._group(instrument, held),
             held=held,
             agent_exposure=self._exposure(coming, agent.name),
