@@ -90,7 +90,7 @@ class ModelDouble:
         if isinstance(answer, Says):
             if answer.after is not None:
                 answer.after()
-            return web.json_response(_said(answer, body, request.path))
+            return web.json_response(answer_body(answer, body, request.path))
         if isinstance(answer, Fails):
             return _failed(answer)
         if isinstance(answer, Raw):
@@ -117,7 +117,7 @@ def _failed(answer: Fails) -> web.Response:
     )
 
 
-def _said(answer: Says, body: dict[str, Any], path: str) -> dict[str, Any]:
+def answer_body(answer: Says, body: dict[str, Any], path: str) -> dict[str, Any]:
     model = answer.model or body["model"]
     return _message(answer, model) if path == MESSAGES else _completion(answer, model)
 
