@@ -173,7 +173,8 @@ class AgentView:
     """One agent at a glance. last: its latest decision in words; next_slot_ms None: with the next candle.
 
     failures: cycles that failed in a row; waits_until_ms: it skips its slots before, because of them.
-    shadow: the agent beside the second model that decides on the same inputs; None: it has none.
+    shadow: the agent beside the second model that decides on the same inputs; None: it has none. outcomes: how often
+    its language model's cycles ended in each outcome, "FALLBACK" counted beside the one that made it necessary.
     """
 
     name: str
@@ -193,6 +194,7 @@ class AgentView:
     next_slot_ms: int | None
     waits_until_ms: int | None = None
     shadow: LaneStanding | None = None
+    outcomes: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -219,6 +219,7 @@ def _agent(core: Core, agent: RunningAgent, now_ms: int) -> AgentView:
         waits_until_ms=_still(waits_until(core, agent), now_ms),
         next_slot_ms=next_slot(config.schedule, now_ms),
         shadow=standing(books, core.desk.surroundings.valuation, config.name),
+        outcomes=books.asking.of(config.name),
     )
 
 

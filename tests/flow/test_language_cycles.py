@@ -15,6 +15,7 @@ import pytest
 
 from engine import api
 from engine.clock import ManualClock
+from engine.control import views
 from engine.domain.decision import AnsweredBy, Disposition, Outcome
 from engine.domain.events import CycleDone, CycleSkipped
 from engine.domain.policy import AiRules, FallbackRule, Policy, TradingState
@@ -87,6 +88,7 @@ async def test_a_hold_that_was_paid_for_is_a_full_row_and_counts(sit: Sit) -> No
     assert cycle.items[0].rationale == "nothing to do"
     assert table.books.asking.of("thinker") == {"DECIDED": 1}
     assert table.books.asking.attempts == {"thinker": 1}
+    assert views.snapshot(table.core, mono_ms=0.0, progress=None, finished=False).agents[0].outcomes == {"DECIDED": 1}
 
 
 async def test_the_journal_of_asked_models_proves(sit: Sit) -> None:

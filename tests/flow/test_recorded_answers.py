@@ -1,4 +1,4 @@
-"""Answers that the vendors really gave, through the SDKs: the double's shapes are theirs, and each is read as it was."""
+"""Answers that the vendors really gave, through the SDKs: the double has their shapes, and each is read as it was."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.flow.test_chat_clients import REQUEST, client_of
 
 CASSETTES = Path(__file__).resolve().parents[3] / "shared/data/llm_cassettes/pydantic_ai_anthropic_openai.zip"
 PATHS = {"anthropic": "/v1/messages", "openai": "/v1/chat/completions"}
-EACH = 12
+EACH = 6
 
 pytestmark = pytest.mark.skipif(not CASSETTES.exists(), reason=f"{CASSETTES} is not here")
 
