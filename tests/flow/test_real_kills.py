@@ -82,7 +82,7 @@ def test_a_store_whose_making_was_cut_off_is_made_by_the_next_start(rig: Rig, at
 
 
 @pytest.mark.fault("P01", "P02")
-@pytest.mark.parametrize("at", ["intent before@3", "intent begin@3", "intent journal@9", "intent orders@7",
+@pytest.mark.parametrize("at", ["intent before@3", "intent begin@3", "intent journal@11", "intent orders@7",
                                 "intent commit@3"])  # fmt: skip
 def test_killed_before_an_intent_is_on_disk_nothing_was_sent_and_nothing_is_left(rig: Rig, at: str) -> None:
     rig.die(at)
