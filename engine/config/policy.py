@@ -210,6 +210,9 @@ def _kill_switch(**fields: Any) -> KillLimits:
     limits = KillLimits(**fields)
     for rule in KillRule:
         steps_of(limits, rule)
+    idle = [name for name in limits.thresholds if name.endswith("_halt")]
+    if idle and limits.action is KillAction.HALT:
+        raise UsageError(f'thresholds {idle[0]} has no meaning beside action = "halt": its limit halts; take it out.')
     return limits
 
 

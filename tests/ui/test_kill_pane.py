@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
+import pytest
+
+from console.status import lean, print_status
 from engine.api import KillGauge, KillTier, KillUnit, TradingState
+from engine.control.wire import to_json
 from screens.rows import Row
 from screens.widgets.kill import gauge_sentence, kill_rows, next_tier
 from tests.ui.fakes import snapshot
@@ -51,3 +55,11 @@ def test_each_tier_says_where_the_next_one_begins() -> None:
     assert [next_tier(replace(LOSS, observed=Decimal(each))) for each in seen] == [
         "warning at 3.0%", "entries off at 4.0%", "halt at 4.5%", "halt and flatten at 5.0%", ""
     ]  # fmt: skip
+
+
+def test_status_shows_each_rule_with_where_its_tiers_begin(capsys: pytest.CaptureFixture[str]) -> None:
+    print_status(lean(to_json(snapshot(kill=(LOSS, VENUE, STALE)))))
+    shown = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["loss", "reduce", "4.2", "%", "3", "%", "4", "%", "4.5", "%", "5", "%"] in shown
+    assert ["venue", "failures", "warn", "3", "3", "4", "5", "–"] in shown
+    assert [*["stale", "data", "halt", "5", "min", "20", "s", "3", "min", "4", "min", "5", "min", "–"]] in shown

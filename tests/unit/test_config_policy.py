@@ -82,6 +82,10 @@ def test_no_file_is_the_documented_policy(tmp_path: Path) -> None:
             "[kill_switch] thresholds loss_warm is not a known key; did you mean loss_warn?",
         ),
         (
+            '[kill_switch]\naction = "halt"\n[kill_switch.thresholds]\nloss_halt = "4.5%"',
+            '[kill_switch]: thresholds loss_halt has no meaning beside action = "halt": its limit halts; take it out.',
+        ),
+        (
             '[kill_switch.thresholds]\nloss_warn = "5%"',
             "[kill_switch]: kill_switch loss: warn begins at 5%, above reduce at 4%; put them in order.",
         ),
