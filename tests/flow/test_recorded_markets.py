@@ -17,13 +17,23 @@ MACHINE = ("wall_s", "bars_per_s", "rss_mb_max")
 pytestmark = pytest.mark.skipif(len(FILES) != 8, reason=f"the recordings of {DATA.name} are not beside the checkout")
 
 
+POLICY = """
+[kill_switch]
+loss = "5%"
+drawdown = "50%"
+daily_loss = "5%"
+[limits]
+daily_loss = "5%"
+risk_per_trade = "5%"
+"""
+
+
 def play(root: Path, **changes: Any) -> dict[str, Any]:
+    policy = root.parent / "policy.toml"
+    policy.write_text(POLICY, encoding="utf-8")
     fields: dict[str, Any] = {
-        "files": FILES, "agents": ("heuristic:sma_cross", "heuristic:rsi_reversion"), "store": root,
-        "flags": {
-            "kill_switch_loss": "5%", "max_drawdown": "50%", "max_daily_loss": "50%", "stop_loss": "5%",
-            "risk_per_trade": "10%",
-        },
+        "files": FILES, "agents": ("heuristic:sma_cross", "heuristic:rsi_reversion"), "store": root, "policy": policy,
+        "flags": {"stop_loss": "12%"},
     }  # fmt: skip
     return replay(ReplayOptions(**{**fields, **changes}))
 
@@ -32,8 +42,9 @@ def play(root: Path, **changes: Any) -> dict[str, Any]:
 def first(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """One replay of all eight; its store is kept beside it.
 
-    Default sizes trip the daily loss of 3 % first. Here drawdown and daily loss may reach 50 %, stops are 5 % away and
-    each trade risks 10 % of the capital, up to the 10,000 one position may be worth: so the total loss trips, at 5 %.
+    Default sizes trip the daily loss of 3 % first. Here a day may lose 5 %, stops are 12 % away and each trade risks
+    5 % of the capital, up to the 10,000 one position may be worth: so the total loss trips, at 5 %, by what was still
+    held when entries went off at 4 %.
     """
     root = tmp_path_factory.mktemp("first") / "s"
     return play(root) | {"store": root}
