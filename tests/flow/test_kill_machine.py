@@ -60,12 +60,12 @@ class Killing(RuleBasedStateMachine):
 
 TestKilling = Killing.TestCase
 TestKilling.settings = settings(
-    max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 TestKilling.pytestmark = [pytest.mark.fault("U06", "U11")]  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [1])
 def test_interleavings_send_entries_and_halt(tmp_path: Path, seed: int) -> None:
     weave, rng = Weave(tmp_path / "s"), random.Random(seed)
     many(weave, rng, 20)
