@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from console.commands.reading import ask
 from console.options import command
 from console.output import print_rows, with_instants
 
@@ -18,5 +17,7 @@ def shadow(store: Path | None, as_json: bool) -> None:
     An agent's file names its shadow, such as shadow = "heuristic:sma_cross". Both count from when the shadow began,
     with open positions at the last price; added = agent_net - spent - lane_net. A shadow moves no money.
     """
-    rows = [row["shadow"] for row in with_instants(ask(store, "agents")) if row.get("shadow")]
+    from engine import runtime
+
+    rows = with_instants(runtime.shadows(store or runtime.default_store()))
     print_rows(rows, as_json=as_json, nothing="No agent has a shadow; its file names one.", columns=COLUMNS)

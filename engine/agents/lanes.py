@@ -225,7 +225,7 @@ def agent_net(books: BookState, valuation: Valuation, agent: str) -> Decimal | N
     made = sum((r.realized + r.running for (name, _key), r in books.memory.records.items() if name == agent), ZERO)
     for position in books.positions.values():
         if position.agent == agent and position.qty:
-            price = _price(books, valuation, agent, position.instrument)
+            price = valuation.price(position.instrument)
             if price is None:
                 return None
             made += position.unrealized(price)
@@ -239,7 +239,7 @@ def standing(books: BookState, valuation: Valuation, agent: str) -> LaneStanding
         return None
     net = agent_net(books, valuation, agent)
     mine = None if net is None else net - lane.agent_net
-    theirs = _lane_net(books, valuation, lane)
+    theirs = _lane_net(valuation, lane)
     added = None if mine is None or theirs is None else mine - lane.spent - theirs
     return LaneStanding(
         agent=agent, model=lane.model, since_ms=lane.since_ms, agent_net=mine, spent=lane.spent, lane_net=theirs,
@@ -247,24 +247,15 @@ def standing(books: BookState, valuation: Valuation, agent: str) -> LaneStanding
     )  # fmt: skip
 
 
-def _lane_net(books: BookState, valuation: Valuation, lane: Lane) -> Decimal | None:
+def _lane_net(valuation: Valuation, lane: Lane) -> Decimal | None:
     total = lane.realized
     for key, held in lane.held.items():
         if held.position.qty:
-            price = _price(books, valuation, lane.agent, key)
+            price = valuation.price(key)
             if price is None:
                 return None
             total += held.position.unrealized(price)
     return total
-
-
-def _price(books: BookState, valuation: Valuation, agent: str, key: str) -> Decimal | None:
-    """Return the last price; in a store at rest the one of the agent's last decision there."""
-    known = valuation.price(key)
-    if known is not None:
-        return known
-    seen = (each.price for each in reversed(books.memory.decisions.get(agent, ())) if each.instrument == key)
-    return next(seen, None)
 
 
 def _at_once(work: Coroutine[Any, Any, ModelAnswer]) -> ModelAnswer:

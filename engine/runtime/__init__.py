@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from engine.runtime.databases import back_up, describe, migrate, restore
     from engine.runtime.doctor import doctor
     from engine.runtime.drills import drill
+    from engine.runtime.explaining import shadows
     from engine.runtime.halting import carry_out, halt
     from engine.runtime.hosts import ConsoleOptions, EngineHost, console_host, demo_host
     from engine.runtime.importing import import_recording
@@ -53,6 +54,7 @@ _HOMES = {
     "rerun_cycle": "engine.runtime.rerun",
     "restore": "engine.runtime.databases",
     "set_key": "engine.keys",
+    "shadows": "engine.runtime.explaining",
     "simulate": "engine.ops.simulate.campaign",
     "verify": "engine.runtime.reads",
     "write_defaults": "engine.config",
@@ -62,7 +64,7 @@ __all__ = [
     "ConsoleOptions", "EngineHost", "ReplayOptions", "back_up", "carry_out", "changes_of_file", "check_flags",
     "config_dir", "connect", "console_host", "default_store", "demo_host", "describe", "doctor", "drill", "export",
     "halt", "import_recording", "list_keys", "migrate", "query", "refuse_owned", "remove_key", "replay",
-    "rerun_cycle", "restore", "set_key", "simulate", "verify", "write_defaults",
+    "rerun_cycle", "restore", "set_key", "shadows", "simulate", "verify", "write_defaults",
 ]  # fmt: skip
 
 

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 from dataclasses import fields
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from engine.agents import keeping
 from engine.agents.draft import AnswerError, parse_answer
+from engine.agents.lanes import standing
 from engine.agents.prompts import kept as kept_prompt
 from engine.clock import iso
+from engine.control.wire import to_json
 from engine.domain.decision import DecisionDraft
 from engine.domain.money import plain
+from engine.domain.valuation import Valuation
 from engine.errors import StoreError
 from engine.paths import StorePaths
 from engine.risk.situation import Situation
+from engine.runtime.link import query
+from engine.runtime.stores import there
+from engine.store.lock import lock_owner
+from engine.store.past import books_before
 from engine.store.prompts import PromptStore
 
 GONE = "no longer kept"
+_EVER = 2**62
 Told = dict[str, Any]
 
 
@@ -29,6 +38,20 @@ def with_kept(paths: StorePaths, told: Told) -> Told:
     asked = [_asked(store, each) for each in told.get("asked", [])]
     found = {**told, "asked": asked, "drafts": drafts, "inputs": inputs}
     return {name: value for name, value in found.items() if name not in ("drafts", "inputs", "asked") or value}
+
+
+def shadows(store: Path) -> list[Told]:
+    """Return each agent that has a shadow beside it: from the running engine, or from the store at rest.
+
+    At rest nothing has a price: what is open cannot be valued, and then what it came to is not known.
+    """
+    paths = there(store)
+    if lock_owner(paths) is not None:
+        return [row["shadow"] for row in query(store, "agents", {}) if row.get("shadow")]
+    books = books_before(paths, _EVER)
+    assert books.genesis is not None
+    unpriced = Valuation(books.genesis.account_currency, books.genesis.usd_peg)
+    return [to_json(standing(books, unpriced, name)) for name in sorted(books.lanes.open)]
 
 
 def _asked(store: PromptStore, one: Told) -> Told:

@@ -15,6 +15,7 @@ from engine.domain.agent import AgentConfig
 from engine.domain.decision import Direction
 from engine.domain.policy import PaperSettings, Policy
 from engine.errors import UsageError
+from engine.runtime.explaining import shadows
 from engine.runtime.reads import verify
 from engine.runtime.replay import ReplayOptions, replay
 from engine.store.freezing import freeze, thaw
@@ -51,7 +52,9 @@ def played(tmp_path: Path, write_bars: Callable[..., Path], waves: list[Bar]) ->
     return go
 
 
-def test_a_shadow_changes_nothing_real_and_is_the_same_each_time(played: Callable[..., dict[str, Any]]) -> None:
+def test_a_shadow_changes_nothing_real_and_is_the_same_each_time(
+    tmp_path: Path, played: Callable[..., dict[str, Any]]
+) -> None:
     alone, beside = played("rsi_reversion"), played("rsi_reversion", "sma_cross")
     assert {name: alone[name] for name in MONEY} == {name: beside[name] for name in MONEY}
     assert alone["shadows"] == []
@@ -59,6 +62,9 @@ def test_a_shadow_changes_nothing_real_and_is_the_same_each_time(played: Callabl
     assert shadow["lane_fills"] > 4
     again = played("rsi_reversion", "sma_cross")
     assert again["journal_hash"] == beside["journal_hash"]
+    (at_rest,) = shadows(tmp_path / "store1")
+    assert (at_rest["model"], at_rest["lane_fills"]) == (shadow["model"], shadow["lane_fills"])
+    assert at_rest["added"] in (None, shadow["added"])
 
 
 def test_a_shadow_of_the_same_model_makes_what_the_agent_makes(played: Callable[..., dict[str, Any]]) -> None:
