@@ -35,11 +35,17 @@ def approvals(store: Path | None, as_json: bool, approval_id: str | None, answer
     """List the trades that wait for you, then the answered ones; with ID, show its card with the code to type."""
     if approval_id is not None:
         return _show(store, approval_id, as_json=as_json)
+    waiting = [] if answered else with_instants(ask(store, "approvals"))
     if not answered:
-        waiting = with_instants(ask(store, "approvals"))
         print_rows(waiting, as_json=as_json, nothing="Nothing waits for you.", columns=WAITING)
     if answered or not as_json:
-        rows = [row for row in ask(store, "answered", **only) if row["answer"]]
+        # one without an answer that waits nowhere was left by an engine that ended; the next start lets it expire
+        shown = {row["approval_id"] for row in waiting}
+        rows = [
+            row
+            for row in ask(store, "answered", **only)
+            if row["answer"] or not (answered or row["approval_id"] in shown)
+        ]
         if rows and not answered:
             click.echo("")
         if rows or answered:

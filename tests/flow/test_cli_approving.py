@@ -109,6 +109,15 @@ async def test_rejected_trade_is_listed_with_its_reason(desk: Any, shell: Shell)
         assert json.loads((await shell("approvals", "--json"))[1]) == []
 
 
+async def test_trade_that_its_engine_left_waiting_is_listed_without_an_answer(desk: Any, shell: Shell) -> None:
+    async with desk() as engine:
+        (card,) = engine.core.desk.approvals.waiting.values()
+    _code, out, _err = await shell("approvals")
+    assert out.startswith("Nothing waits for you.")
+    assert card.intent.intent_id in out
+    assert json.loads((await shell("approvals", "--answered", "--json"))[1]) == []
+
+
 async def test_ticket_is_previewed_with_every_check_and_sent_by_its_preview(desk: Any, shell: Shell) -> None:
     async with desk() as engine:
         words = ("ticket", "buy", "500 usdt", "paper:BTC/USDT", "--target", "5%")
