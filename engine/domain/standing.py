@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.domain.agent import TRADER, AgentStatus
-from engine.domain.decision import Outcome
+from engine.domain.decision import AnsweredBy, Outcome
 from engine.domain.events import AgentChanged, AgentWaits, CycleDone, CycleHeld, KillTierMoved, StateChanged
 from engine.domain.failing import Failing
 from engine.domain.killing import KILL_SWITCH, KillTier
@@ -31,7 +31,8 @@ class Standing:
             self.failing.ended(event.agent, failed=False)
         elif isinstance(event, CycleDone):
             if event.agent != TRADER:
-                self.failing.ended(event.agent, failed=event.outcome is not Outcome.DECIDED)
+                answered = event.outcome is Outcome.DECIDED or event.answered_by is AnsweredBy.FALLBACK
+                self.failing.ended(event.agent, failed=not answered)
         elif isinstance(event, KillTierMoved):
             self._moved(event)
         elif isinstance(event, AgentWaits):

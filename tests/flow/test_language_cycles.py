@@ -155,7 +155,7 @@ async def test_nobody_answers_so_every_attempt_is_charged_in_full_and_the_fallba
     assert [asked.attempt for asked in table.asked()] == list(range(1, attempts + 1))
     assert table.books.asking.of("thinker") == {outcome.value: 1, "FALLBACK": 1}
     assert any(f"FALLBACK after {outcome.value}" in line for line in table.lines())
-    assert table.core.agents["thinker"].failures == 0
+    assert (table.core.agents["thinker"].failures, table.books.standing.failing.by_agent) == (0, {})
 
 
 async def test_a_model_that_comes_back_after_one_error_decides(sit: Sit) -> None:
