@@ -48,6 +48,7 @@ _KILL = {
 _ACCOUNT = {
     "risk_per_trade": ("risk_per_trade_frac", policy.RISK_PER_TRADE),
     "max_daily_trades": ("trades_per_day", policy.TRADES_PER_DAY),
+    "max_daily_loss": ("daily_loss_frac", policy.KILL_LOSS),
 }
 
 
