@@ -56,7 +56,7 @@ def test_kill_switch_trips_in_the_crash_and_ends_flat_by_certificate(first: dict
     certificate = first["certificate"]
     assert certificate["flat"] is True
     assert certificate["took_ms"] == 300_000
-    assert len(certificate["lines"]) > 1
+    assert certificate["lines"]
     for _instrument, before, after, reason in certificate["lines"]:
         assert (Decimal(before) > 0, after, reason) == (True, "0", "")
 
