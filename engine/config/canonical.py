@@ -59,7 +59,7 @@ def _value(hint: Any, data: Any) -> Any:
     if isinstance(hint, types.UnionType):  # a value, or the word that switches it off, or nothing
         is_word = Off in get_args(hint) and data == Off.OFF
         return Off.OFF if is_word else None if data is None else _value(get_args(hint)[0], data)
-    if is_dataclass(hint) and isinstance(hint, type):
+    if isinstance(hint, type) and is_dataclass(hint):
         hints = get_type_hints(hint)
         return hint(**{name: _value(hints[name], inner) for name, inner in data.items()})
     parts = get_args(hint)

@@ -95,7 +95,7 @@ class Desk:
             books=self.books, journal=self, desk=_Named(clock=self.clock, approvals=self.approvals), agents=running,
             adopt=self._adopt,
         )  # fmt: skip
-        self.agents = running
+        self.agents: dict[str, Any] = dict(running)
         self.governor = Governor(core, ruled, self.secret)
         return self.governor
 
