@@ -14,6 +14,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 CLI = (sys.executable, "-m", "console.cli")
+# a shell that starts tests in the background has them, and all that they start, ignore SIGINT
+HEEDING = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
 
 
 def cli(home: Path, *args: str) -> subprocess.CompletedProcess[str]:
@@ -135,6 +137,7 @@ def test_init_writes_files_once(tmp_path: Path) -> None:
         "instruments.toml",
         "policy.toml",
         "prices.toml",
+        "providers.toml",
         "rsi-dip.toml",
         "sma-cross.toml",
     ]
@@ -166,9 +169,8 @@ def test_an_interrupt_is_one_sentence_and_exit_130(tmp_path: Path) -> None:
     pipe = tmp_path / "config" / "instruments.toml"
     os.mkfifo(pipe)
     env = {**os.environ, "QUARTERDECK_HOME": str(tmp_path)}
-    child = subprocess.Popen(
-        [*CLI, "run-agent", "--asset-pair", "BTCUSD"], cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True
-    )
+    command = [sys.executable, "-c", HEEDING, *CLI, "run-agent", "--asset-pair", "BTCUSD"]
+    child = subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True)
     with pipe.open("wb"):  # opens once the command has opened it to read, so it is inside by now
         child.send_signal(signal.SIGINT)
         _out, said = child.communicate(timeout=50)
