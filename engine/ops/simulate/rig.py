@@ -34,7 +34,8 @@ from engine.store.journal import Journal
 POLICY = Policy(
     limits=AccountLimits(
         open_positions=20, trades_per_day=1000, gross_exposure_frac=Decimal(9), risk_per_trade_frac=Decimal("0.03"),
-        price_collar_frac=Decimal("0.5"), net_exposure_frac=Decimal(9), leverage=Decimal(9), group_share_frac=Decimal(9),
+        price_collar_frac=Decimal("0.5"), net_exposure_frac=Decimal(9), leverage=Decimal(9),
+        group_share_frac=Decimal(9),
     )
 )  # fmt: skip
 VENUE_ERRORS = (QuarterdeckError, GarbledAnswerError)
