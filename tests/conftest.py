@@ -1,5 +1,6 @@
 """What holds for every test: no network beyond this machine, no file of the user's, no key that could buy anything."""
 
+import gc
 import ipaddress
 import os
 import shutil
@@ -82,3 +83,10 @@ def no_outside_connection() -> Iterator[None]:
     attempts.clear()
     yield
     assert not attempts, f"the test tried to leave this machine: {attempts}"
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of collected tests are garbage to nobody: they are not looked through again at each collection."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)

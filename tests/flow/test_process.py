@@ -18,7 +18,6 @@ from engine.runtime import verify
 from tests.flow.pty_kit import Console, Desk, answer, eventually, is_free, one_rise, restored, shell, waves
 
 SIGNALS = {"TERM": signal.SIGTERM, "INT": signal.SIGINT, "QUIT": signal.SIGQUIT}
-KILLS = 3
 
 
 @pytest.fixture
@@ -152,29 +151,6 @@ app.QuarterdeckApp(Host).run()
 """
 
 # -- crashing --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.timeout(150)
-def test_after_kill_9_at_any_moment_the_next_start_goes_on_from_a_sound_store(make_desk: Callable[..., Desk]) -> None:
-    desk, rng = make_desk(waves(30_000), "quick", "second"), random.Random(20)
-    rows = 0
-    for _kill in range(KILLS):
-        console = desk.open(speed=12_000)
-        console.shows("ACTIVE")
-        time.sleep(rng.uniform(0, 0.7))
-        console.process.kill()
-        assert console.ended() == -signal.SIGKILL
-        report = verify(desk.store)
-        assert report.first_breach is None
-        assert report.rows > rows
-        rows = report.rows
-    console = desk.open(speed=12_000)
-    console.shows("ACTIVE")
-    assert desk.ask("incidents") == []
-    console.press("q")
-    assert console.ended() == 0
-    assert verify(desk.store).first_breach is None
-    assert len(desk.check_books()) > KILLS
 
 
 # -- standing still --------------------------------------------------------------------------------------------------
