@@ -436,6 +436,7 @@ SINKS = [Says(f'{{"decision": "hold", "reasoning": "{KEY}"}}'), Fails(401, {"err
 
 
 @pytest.mark.parametrize("kind", ["anthropic", "openai"])
+@pytest.mark.fault("W23")
 async def test_the_key_is_in_no_file_no_line_and_no_kept_text(sit: Sit, kind: str, caplog: Any, capfd: Any) -> None:
     table = await sit(*SINKS, kind=kind)
     with caplog.at_level("DEBUG"):

@@ -26,6 +26,10 @@ def test_a_reason_stands_only_for_a_known_fault_that_no_test_names() -> None:
     assert set(reasons()) & set(covered()) == set()
 
 
+def test_every_fault_has_a_test_or_a_reason() -> None:
+    assert set(titles()) - set(covered()) - set(reasons()) == set()
+
+
 def test_the_report_names_every_code_once() -> None:
     lines = report().splitlines()
     assert [line[:3] for line in lines if line[:3] in titles()] == list(titles())

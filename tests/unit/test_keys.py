@@ -87,6 +87,7 @@ def test_the_environment_is_read_only_where_the_keyring_holds_nothing(ring: Ring
     assert find_key("ollama", environment) is None
 
 
+@pytest.mark.fault("W11")
 def test_a_locked_keyring_is_as_good_as_empty_and_its_words_are_not_repeated(ring: Ring) -> None:
     ring.broken = True
     assert find_key("openai", {}) is None
