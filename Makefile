@@ -13,7 +13,7 @@ demo: $(VENV)/.runtime
 	@$(BIN)/quarterdeck demo
 
 test: $(VENV)/.test
-	@$(BIN)/python -m pytest -n 2 --dist load --maxschedchunk 2 $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 check: $(VENV)/.check
 	@$(BIN)/ruff check .

@@ -22,8 +22,8 @@ from engine.ops.simulate.plan import KINDS, draw
 from engine.ops.simulate.rig import Protocol
 from engine.ops.simulate.run import Outcome
 
-BLOCK = 1000
-BLOCKS = 5
+BLOCK = 500
+BLOCKS = 10
 SEEDS_PER_MUTANT = 1500
 FOUND_BEFORE = {
     name: int(seed)
