@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from console.output import TEXT_CHARACTERS_MAX, Row, cell, table, with_instants
-from screens.format import safe
+from screens.format import safe, symbol
 from screens.words import worded
 
 # drawn by the console, of no use in a shell: hundreds of points each
@@ -59,11 +59,33 @@ def print_status(shown: Mapping[str, Any]) -> None:
     equity = f"equity {_equity(shown)} {money.replace('day_pnl', 'today')}"
     click.echo(f"{equity} {cell(shown['currency'])}, fees {cell(shown['fees'])}")
     _print_policy(shown.get("policy") or {})
+    if shown.get("certificate"):
+        click.echo(f"last flatten {certificate_words(shown['certificate'])}")
     for name, columns in _TABLES.items():
         rows: Sequence[Row] = shown.get(name) or ()
         rows = [_gauge(row) for row in rows] if name == "kill" else rows
         if rows:
             click.echo(f"\n{name.replace('kill', 'kill switch')}\n{table(rows, columns)}")
+
+
+def certificate_words(ended: Mapping[str, Any]) -> str:
+    """Write a flatten's certificate on one line: whether the venue shows zero, after how long, and of what.
+
+    >>> lines = [["paper:BTC/USDT", "0.5", "0", ""]]
+    >>> certificate_words({"flat": True, "took_ms": 1200, "lines": lines})
+    "FLAT after 1.2 s, by the venue's own word: BTC/USDT 0.5 -> 0"
+    """
+    word = "FLAT" if ended["flat"] else "NOT FLAT"
+    moved = [
+        f"{safe(symbol(name), 40)} {cell(start)} -> {cell(end)}{_because(why)}"
+        for name, start, end, why in ended["lines"]
+    ]
+    told = f"{word} after {ended['took_ms'] / 1000:.1f} s, by the venue's own word"
+    return f"{told}: {', '.join(moved) or 'nothing was held'}"
+
+
+def _because(why: str) -> str:
+    return f" ({safe(why, TEXT_CHARACTERS_MAX)})" if why else ""
 
 
 def _print_policy(shown: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ import click
 
 from console.options import INSTANT, FileArgument, agent_options, command, config_option, given_flags
 from console.output import Progress, cell, grouped, print_json
+from console.status import certificate_words
 
 PATH = click.Path(path_type=Path, dir_okay=False, exists=True)
 POLICY = click.Path(path_type=Path, dir_okay=False)
@@ -85,11 +86,19 @@ def summary(result: Mapping[str, Any]) -> str:
         ("profit", f"{number(result, 'realized_pnl')} realised, {number(result, 'unrealized_pnl')} open"),
         ("fees", ", ".join(f"{grouped(value)} {asset}" for asset, value in result["fees"].items()) or "none"),
         ("drawdown", percent(result["max_drawdown_frac"])),
-        ("state", f"{cell(result['trading_state'])}, {plural(result['halts'], 'halt')}"),
+        ("state", state(result)),
         ("journal", f"{number(result, 'journal_rows')} rows, hash {result['journal_hash']}"),
         ("took", f"{result['wall_s']} s, {number(result, 'bars_per_s')} bars/s, {result['rss_mb_max']} MB"),
     ]
+    if result["certificate"]:
+        lines.insert(-2, ("flatten", certificate_words(result["certificate"])))
     return "\n".join(f"{label.ljust(10)} {text}" for label, text in lines)
+
+
+def state(result: Mapping[str, Any]) -> str:
+    """Write the trading state at the end, and what halted it where something did."""
+    why = f": {cell(result['halt_reason'])}" if result["halt_reason"] else ""
+    return f"{cell(result['trading_state'])}, {plural(result['halts'], 'halt')}{why}"
 
 
 def plural(count: int, noun: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from console.commands.replay import summary
 from engine.runtime import ReplayOptions, replay, verify
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "candles_5m_ftx_2022-11"
@@ -59,6 +60,9 @@ def test_kill_switch_trips_in_the_crash_and_ends_flat_by_certificate(first: dict
     assert certificate["lines"]
     for _instrument, before, after, reason in certificate["lines"]:
         assert (Decimal(before) > 0, after, reason) == (True, "0", "")
+    told = summary(first)
+    assert "HALTED, 1 halt: kill switch: loss 5." in told
+    assert "flatten    FLAT after 300.0 s, by the venue's own word: " in told
 
 
 def test_every_bar_was_played_and_no_money_is_missing(first: dict[str, Any]) -> None:
