@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from decimal import Decimal
 
 from engine.api import EQUITY_UNIT, AmountError, OrderType, amount, frac, percent, plain
@@ -12,8 +13,6 @@ OFF = "off"
 SHOWN_MAX = 40
 STOP_MAX = Decimal("0.99")
 TARGET_MAX = Decimal(10)
-PRICE_FROM = Decimal(100)
-NEAR_PRICE = Decimal(2)
 _NUMBER = re.compile(r"[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?|[0-9]+\.?[0-9]*|\.[0-9]+")
 
 
@@ -26,6 +25,14 @@ class FieldError(ValueError):
     def __init__(self, name: str, sentence: str) -> None:
         super().__init__(sentence)
         self.name = name
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """Where a stop or a target is to rest: a share of the entry, or a price; neither: off."""
+
+    frac: Decimal | None = None
+    price: Decimal | None = None
 
 
 def read_number(text: str) -> Decimal:
@@ -88,33 +95,38 @@ def own_price(order_type: OrderType, text: str) -> Decimal | None:
     return positive("limit", "Price", text) if text else None
 
 
-def stop_share(text: str, price: Decimal | None) -> Decimal | None:
-    """Read a stop; None: off, which has to be written. price: of the entry, None: unknown. Raises FieldError."""
+def stop(text: str) -> Level:
+    """Read a stop: a distance with its unit, a price without one, or off. Raises FieldError.
+
+    >>> stop("2%"), stop("98.50"), stop("off")
+    (Level(frac=Decimal('0.02'), price=None), Level(frac=None, price=Decimal('98.50')), Level(frac=None, price=None))
+    """
     if not text:
-        raise FieldError("stop", "Stop is empty; write a stop such as 2%, or off.")
-    return _share("stop", "Stop", "2%", text, STOP_MAX, price)
+        raise FieldError("stop", "Stop is empty; write a distance such as 2%, a price such as 98.50, or off.")
+    return _level("stop", "Stop", "2%", text, STOP_MAX)
 
 
-def target_share(text: str, price: Decimal | None) -> Decimal | None:
-    """Read a target; None: off, which may be left empty as well. price: as for a stop. Raises FieldError."""
-    return _share("target", "Target", "5%", text or OFF, TARGET_MAX, price)
+def target(text: str) -> Level:
+    """Read a target, as a stop; off may be left empty as well. Raises FieldError."""
+    return _level("target", "Target", "5%", text or OFF, TARGET_MAX)
 
 
-def _share(name: str, label: str, such: str, text: str, most: Decimal, price: Decimal | None) -> Decimal | None:
+def _level(name: str, label: str, such: str, text: str, most: Decimal) -> Level:
     if text.casefold() == OFF:
-        return None
+        return Level()
     shown = safe(text, SHOWN_MAX)
     number, unit = _split(text)
     if number.startswith(("-", "−")):
-        raise FieldError(name, f"{label} {shown} is negative; write a share above 0 such as {such}, or off.")
+        raise FieldError(name, f"{label} {shown} is negative; write {such} for a distance, a price, or off.")
     try:
         value = read_number(number)
     except AmountError:
-        raise FieldError(name, f"{label} {shown} is not a share; write one such as {such}, or off.") from None
-    if not unit and _is_price(value, price):
-        told = f"{label} {shown} looks like a price; a {name} is a share of the entry such as {such}, or off."
-        raise FieldError(name, told)
-    return _bounded(name, f"{label} {shown}", such, f"{plain(value)}{unit}", most)
+        raise FieldError(
+            name, f"{label} {shown} is no distance and no price; write {such}, a price such as 98.50, or off."
+        ) from None
+    if unit:
+        return Level(frac=_bounded(name, f"{label} {shown}", such, f"{plain(value)}{unit}", most))
+    return Level(price=positive(name, label, text))
 
 
 def _bounded(name: str, told: str, such: str, written: str, most: Decimal) -> Decimal:
@@ -134,8 +146,3 @@ def _split(text: str) -> tuple[str, str]:
         if text.casefold().endswith(unit):
             return text[: -len(unit)].strip(), unit
     return text, ""
-
-
-def _is_price(value: Decimal, price: Decimal | None) -> bool:
-    near = price is not None and price / NEAR_PRICE <= value <= price * NEAR_PRICE
-    return value >= PRICE_FROM or (near and value >= 1)

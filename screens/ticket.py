@@ -24,11 +24,13 @@ from engine.api import (
     Verdict,
     percent,
 )
-from screens.amounts import FieldError, own_price, size, stop_share, target_share
+from screens.amounts import FieldError, own_price, size
+from screens.amounts import stop as read_stop
+from screens.amounts import target as read_target
 from screens.checks import ChecksPane, checks_rows
 from screens.dialog import Dialog, field
 from screens.effect import effect_pairs
-from screens.format import age, exact, money, price, qty, safe, wrap
+from screens.format import age, exact, money, price, qty, safe, share, wrap
 from screens.model import ConsoleModel
 from screens.rows import Row, pair, text_row
 from screens.widgets.choice import Choice
@@ -68,8 +70,8 @@ class TicketScreen(Dialog):
         for name, label, value, hint in (
             ("qty", "Quantity", "", "0.25, 500 USDT or 2%"),
             ("limit", "Price", "", "for LIMIT and STOP"),
-            ("stop", "Stop", STOP, "such as 2%, or off"),
-            ("target", "Target", "", "such as 5%, or off"),
+            ("stop", "Stop", STOP, "2%, 98.50 or off"),
+            ("target", "Target", "", "5%, 110 or off"),
         ):
             yield field(label, Input(value, placeholder=hint, compact=True, max_length=TYPED_MAX, id=name))
             yield Lines(id=f"{name}-said", classes="said")
@@ -196,11 +198,9 @@ class TicketScreen(Dialog):
         order_type, wrong = OrderType(self.query_one("#type", Choice).value), list[FieldError]()
         wanted = _tried(lambda: size(self._text("qty")), wrong)
         own = _tried(lambda: own_price(order_type, self._text("limit")), wrong)
-        market = self._market()
-        entry = own or (market.price if market else None)
-        stop = _tried(lambda: stop_share(self._text("stop"), entry), wrong)
-        target = _tried(lambda: target_share(self._text("target"), entry), wrong)
-        if wrong or wanted is None:
+        stop = _tried(lambda: read_stop(self._text("stop")), wrong)
+        target = _tried(lambda: read_target(self._text("target")), wrong)
+        if wrong or wanted is None or stop is None or target is None:
             self._say_wrong(wrong)
             return None
         return Ticket(
@@ -209,10 +209,12 @@ class TicketScreen(Dialog):
             order_type=order_type,
             qty=wanted[0],
             limit_price=own if order_type is OrderType.LIMIT else None,
-            stop_frac=stop,
-            target_frac=target,
+            stop_frac=stop.frac,
+            target_frac=target.frac,
             unit=wanted[1],
             trigger_price=own if order_type is OrderType.STOP else None,
+            stop_price=stop.price,
+            target_price=target.price,
         )
 
     def _say_wrong(self, wrong: list[FieldError]) -> None:
@@ -273,7 +275,7 @@ def preview_rows(ticket: Ticket, preview: TicketPreview, width: int) -> list[Row
         pair("Order value", money(preview.notional), "", width),
         pair("Fee, about", money(preview.fee), "", width),
         _stop_row(ticket, preview, width),
-        pair("Target" + _echo(ticket.target_frac), _level(preview.target_price), "", width),
+        pair("Target" + _echo(ticket.target_frac, preview.target_frac), _level(preview.target_price), "", width),
         *(effect_pairs(preview.effect, width) if preview.effect else ()),
         text_row(""),
         *checks_rows((check for check in preview.checks if check.verdict is Verdict.PASS), width),
@@ -300,13 +302,16 @@ def _rounding(ticket: Ticket, preview: TicketPreview, width: int) -> list[Row]:
 def _stop_row(ticket: Ticket, preview: TicketPreview, width: int) -> Row:
     if ticket.side is Side.SELL and preview.stop_price is None:
         return pair("Stop", "none: it only sells", "dim", width)
-    if ticket.stop_frac is None:
+    if ticket.stop_frac is None and ticket.stop_price is None:
         return pair("Stop off", "NO STOP will guard this", "danger", width)
-    return pair("Stop" + _echo(ticket.stop_frac), _level(preview.stop_price), "", width)
+    return pair("Stop" + _echo(ticket.stop_frac, preview.stop_frac), _level(preview.stop_price), "", width)
 
 
-def _echo(share: Decimal | None) -> str:
-    return "" if share is None else f" {percent(share)}"
+def _echo(typed: Decimal | None, reckoned: Decimal | None) -> str:
+    """A distance as it was typed, or as it was reckoned from the price that was."""
+    if typed is not None:
+        return f" {percent(typed)}"
+    return "" if reckoned is None else f" {share(reckoned, places=2)}"
 
 
 def _level(value: Decimal | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,13 +27,18 @@ _SHOWN = ("asked_qty", "qty", "price", "notional", "fee", "stop_price", "target_
 @click.argument("instrument")
 @click.option("--limit", metavar="PRICE", help="Rest at this price or better.")
 @click.option("--at-stop", metavar="PRICE", help="Wait until the market reaches this price, then trade at market.")
-@click.option("--stop", metavar="2%|off", default="2%", show_default=True, help="Protective stop of an entry.")
-@click.option("--target", metavar="5%|off", default="off", show_default=True, help="Target of an entry.")
+@click.option(
+    "--stop", metavar="2%|PRICE|off", default="2%", show_default=True, help="Protective stop: a distance, or a price."
+)
+@click.option(
+    "--target", metavar="5%|PRICE|off", default="off", show_default=True, help="Target: a distance, or a price."
+)
 @click.option("--send", "preview_id", metavar="PREVIEW", help="Send what this preview showed; else nothing is sent.")
 def ticket(store: Path | None, as_json: bool, preview_id: str | None, **typed: str | None) -> int:
     """Preview a trade of your own, or send what was previewed.
 
-    QUANTITY is units such as 0.25, an amount of an asset such as "500 USDT", or a share of equity such as 2%.
+    QUANTITY is units such as 0.25, an amount of an asset such as "500 USDT", or a share of equity such as 2%. Of a stop
+    and a target 2% is a distance from the entry, 98.50 a price.
     """
     from engine.api import PreviewTicket, SubmitTicket
 
@@ -55,6 +61,10 @@ def ticket(store: Path | None, as_json: bool, preview_id: str | None, **typed: s
 def _print(typed: Mapping[str, str | None], shown: Mapping[str, Any]) -> None:
     title = f"{str(typed['side']).upper()} {typed['quantity']} {typed['instrument']}"
     fields = {"ticket": title} | {name: shown[name] for name in _SHOWN if shown.get(name) is not None}
+    for name in ("stop", "target"):
+        away = shown.get(f"{name}_frac")
+        if away is not None:
+            fields[f"{name}_price"] = f"{shown[f'{name}_price']}, {Decimal(str(away)) * 100:.2f} % from the price"
     if shown.get("effect"):
         fields["effect"] = effect_words(shown["effect"])
     print_fields(fields)
@@ -63,7 +73,9 @@ def _print(typed: Mapping[str, str | None], shown: Mapping[str, Any]) -> None:
 def _read(typed: Mapping[str, str | None]) -> Ticket:
     """Read the words as the console's ticket reads its fields."""
     from engine.api import OrderType, Side, Ticket
-    from screens.amounts import FieldError, own_price, size, stop_share, target_share
+    from screens.amounts import FieldError, own_price, size
+    from screens.amounts import stop as read_stop
+    from screens.amounts import target as read_target
 
     limit, trigger = typed["limit"], typed["at_stop"]
     if limit is not None and trigger is not None:
@@ -72,16 +84,19 @@ def _read(typed: Mapping[str, str | None]) -> Ticket:
     try:
         qty, unit = size((typed["quantity"] or "").strip())
         price = own_price(kind, limit or trigger or "")
+        stop, target = read_stop(typed["stop"] or ""), read_target(typed["target"] or "")
         return Ticket(
             instrument=str(typed["instrument"]),
             side=Side(str(typed["side"]).upper()),
             order_type=kind,
             qty=qty,
             limit_price=price if kind is OrderType.LIMIT else None,
-            stop_frac=stop_share(typed["stop"] or "", price),
-            target_frac=target_share(typed["target"] or "", price),
+            stop_frac=stop.frac,
+            target_frac=target.frac,
             unit=unit,
             trigger_price=price if kind is OrderType.STOP else None,
+            stop_price=stop.price,
+            target_price=target.price,
         )
     except FieldError as error:
         raise Refusal(str(error)) from None

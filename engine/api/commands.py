@@ -129,7 +129,10 @@ class AgentControl:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticket:
-    """A manual trade. limit_price for LIMIT, trigger_price for STOP; stop_frac and target_frac attach protection.
+    """A manual trade. limit_price for LIMIT, trigger_price for STOP.
+
+    stop_frac and target_frac attach protection as shares of the entry, stop_price and target_price as prices; one of
+    the two at most for each, neither: none.
 
     unit: what qty counts: "" or the base asset: units of base; the quote asset: that much of it; EQUITY_UNIT: a share
     of equity, 0.02 for 2 %. The engine turns it into whole steps of base at the order's price.
@@ -144,6 +147,8 @@ class Ticket:
     target_frac: Decimal | None = None
     unit: str = ""
     trigger_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    target_price: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -387,7 +387,8 @@ class Reply:
 class TicketPreview:
     """What would happen to a ticket. qty: what would be sent after reductions; 0 when refused.
 
-    asked_qty: what the ticket's quantity comes to in base, whatever unit it was given in.
+    asked_qty: what the ticket's quantity comes to in base, whatever unit it was given in. stop_price, target_price: as
+    they would rest, on the tick, however they were written; stop_frac, target_frac: how far that is from the price.
     """
 
     preview_id: str
@@ -401,3 +402,5 @@ class TicketPreview:
     target_price: Decimal | None
     checks: tuple[RiskCheck, ...]
     effect: TradeEffect | None = None
+    stop_frac: Decimal | None = None
+    target_frac: Decimal | None = None

@@ -16,6 +16,9 @@ from engine.errors import RefusedError
 
 SHARE_MAX = ONE
 """A cash account buys with what it has: at most all of its equity."""
+STOP_MAX = Decimal("0.99")
+TARGET_MAX = Decimal(10)
+"""The furthest stop and target, of the entry: beyond them a share was meant, and written as a price."""
 
 
 def named(core: Core, ticket: Ticket) -> Ticket:
@@ -40,6 +43,7 @@ def check_form(core: Core, ticket: Ticket) -> None:
     _check_price("stop price", ticket.trigger_price, ticket, OrderType.STOP)
     if ticket.order_type is OrderType.STOP:
         _check_trigger(core, ticket)
+    _check_protection(core, ticket)
 
 
 def _check_price(name: str, price: Decimal | None, ticket: Ticket, wanted: OrderType) -> None:
@@ -68,6 +72,48 @@ def _check_trigger(core: Core, ticket: Ticket) -> None:
                 f"A stop for {plain(stop.open_qty)} rests at {plain(stop.stop_price)} already: one position has one "
                 "stop; sell with a LIMIT or MARKET ticket."
             )
+
+
+def _check_protection(core: Core, ticket: Ticket) -> None:
+    """Raise RefusedError unless stop and target are each a share or a price, and a price on its side of the entry."""
+    entry = _entry(core, ticket)
+    for name, share, level in (
+        ("stop", ticket.stop_frac, ticket.stop_price),
+        ("target", ticket.target_frac, ticket.target_price),
+    ):
+        if level is None:
+            continue
+        if share is not None:
+            raise RefusedError(f"A {name} is a price or a distance; write {plain(level)} or {percent(share)}.")
+        if ticket.side is Side.SELL:
+            raise RefusedError(f"A SELL only sells what is held and brings no {name}; write the {name} as off.")
+        if not (level.is_finite() and level > 0):
+            raise RefusedError(f"The {name} {level} is not above 0; write a price such as 98.50, or a distance as 2%.")
+        if entry is not None:
+            _check_side(name, level, entry)
+
+
+def _entry(core: Core, ticket: Ticket) -> Decimal | None:
+    """Return what an entry is reckoned at: its trigger, or the market, or its limit where that is less."""
+    now = core.desk.surroundings.valuation.price(ticket.instrument)
+    known = [price for price in (ticket.trigger_price or now, ticket.limit_price) if price is not None]
+    return min(known, default=None)
+
+
+def _check_side(name: str, level: Decimal, entry: Decimal) -> None:
+    below, most = (True, STOP_MAX) if name == "stop" else (False, TARGET_MAX)
+    away = (entry - level if below else level - entry) / entry
+    side, such = ("below", "2%") if below else ("above", "5%")
+    if not away > 0:
+        raise RefusedError(
+            f"A {name} of {plain(level)} is not {side} the entry at {plain(entry)}; write a price {side} it, or a "
+            f"distance such as {such}."
+        )
+    if away > most:
+        raise RefusedError(
+            f"A {name} of {plain(level)} is a price more than {percent(most)} {side} the entry at {plain(entry)}; for "
+            f"a distance write it with its unit, such as {such}."
+        )
 
 
 def qty_in_base(core: Core, ticket: Ticket) -> Decimal:

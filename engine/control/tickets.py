@@ -16,7 +16,7 @@ from engine.domain.agent import TRADER, AgentConfig, AgentLimits, Protection
 from engine.domain.decision import AnsweredBy, DecisionDraft, Direction, Disposition, Outcome
 from engine.domain.events import CycleDone, CycleItem, OrderIntended
 from engine.domain.intent import Intent
-from engine.domain.money import ONE, ZERO, plain
+from engine.domain.money import ONE, ZERO, plain, signed_frac
 from engine.domain.order import OrderType, Side
 from engine.domain.risk import RiskCheck
 from engine.errors import RefusedError
@@ -62,6 +62,8 @@ def preview(core: Core, ticket: Ticket) -> TicketPreview:
         stop_price=stop,
         target_price=target,
         checks=judgement.ruling.assessment.checks,
+        stop_frac=_distance(stop, price),
+        target_frac=_distance(target, price),
         effect=effect_of(situation, intent, cash) if intent else None,
     )
 
@@ -99,6 +101,10 @@ def _price(ticket: Ticket, judgement: Judgement) -> Decimal | None:
     intent, mark = judgement.ruling.intent, judgement.situation.mark
     sent = (intent.limit_price or intent.trigger_price) if intent else None
     return sent or ticket.limit_price or ticket.trigger_price or (mark.price if mark else None)
+
+
+def _distance(level: Decimal | None, price: Decimal | None) -> Decimal | None:
+    return None if level is None or price is None or not price > 0 else signed_frac(abs(price - level), price)
 
 
 def _keep(core: Core, ticket: Ticket, qty: Decimal, seen: Seen) -> str:
@@ -181,6 +187,8 @@ def _draft(ticket: Ticket, qty: Decimal) -> DecisionDraft:
         quantity=qty,
         limit_price=ticket.limit_price,
         trigger_price=ticket.trigger_price,
+        stop=ticket.stop_price,
+        target=ticket.target_price,
     )
 
 

@@ -135,6 +135,18 @@ async def test_ticket_is_previewed_with_every_check_and_sent_by_its_preview(desk
         assert out.startswith("BUY 0.00998 paper:BTC/USDT")
 
 
+async def test_ticket_with_a_stop_and_a_target_as_prices_shows_their_distances(desk: Any, shell: Shell) -> None:
+    async with desk():
+        words = ("ticket", "buy", "0.1", "paper:BTC/USDT", "--limit", "50000")
+        code, shown, _err = await shell(*words, "--stop", "49250", "--target", "52,500")
+        assert code == 0, _err
+        for told in ("49250, 1.50 % from the price", "52500, 5.00 % from the price", "75.00 USDT"):
+            assert told in shown
+        code, _out, told = await shell(*words, "--stop", "52500")
+        assert (code, told.count("\n")) == (1, 1)
+        assert "A stop of 52500 is not below the entry at 50000; write a price below it, or a distance" in told
+
+
 async def test_refused_ticket_says_so_and_cannot_be_sent(desk: Any, shell: Shell) -> None:
     async with desk() as engine:
         words = ("ticket", "sell", "1", "paper:BTC/USDT")
@@ -153,7 +165,7 @@ async def test_refused_ticket_says_so_and_cannot_be_sent(desk: Any, shell: Shell
     ("words", "said"),
     [
         (("buy", "lots", "paper:BTC/USDT"), "Quantity lots is not a number"),
-        (("buy", "1", "paper:BTC/USDT", "--stop", "2"), "can be read as 2%"),
+        (("buy", "1", "paper:BTC/USDT", "--stop", "2x"), "Stop 2x is no distance and no price; write 2%"),
         (("buy", "1", "paper:BTC/USDT", "--limit", "1", "--at-stop", "2"), "two kinds of order"),
         (("buy", "1", "paper:BTC/USDT", "--limit", "-5"), "must be above 0"),
     ],

@@ -27,6 +27,13 @@ def stop_at(price: str, **changes: Any) -> api.Ticket:
     return ticket(order_type=api.OrderType.STOP, trigger_price=D(price), **changes)
 
 
+def levels(stop: str, target: str | None = None, trigger: str | None = None, **changes: Any) -> api.Ticket:
+    """A ticket whose stop and target are prices."""
+    shape = stop_at(trigger) if trigger else ticket()
+    above = None if target is None else D(target)
+    return replace(shape, stop_frac=None, stop_price=D(stop), target_price=above, **changes)
+
+
 async def seen(world: Any, wanted: api.Ticket) -> api.TicketPreview:
     reply = await world.handlers.handle(api.PreviewTicket(ticket=wanted))
     assert reply.data is not None, reply.text
@@ -52,6 +59,33 @@ async def test_stop_ticket_waits_for_its_price_then_buys_with_a_stop_below_it(ma
     assert (stop.role, stop.stop_price, stop.qty) == (api.OrderRole.STOP, 49_980, D("0.5"))
 
 
+async def test_stop_and_target_as_prices_rest_where_they_were_written(make_world: Make) -> None:
+    world = await make_world()
+    await world.bar("50000")
+    shown = await seen(world, levels("49000.001", "52000"))
+    assert (shown.refused, shown.stop_price, shown.target_price) == (False, D("49000.01"), 52_000)
+    assert (shown.stop_frac, shown.target_frac) == (D("0.0199998"), D("0.04"))
+    assert shown.effect is not None
+    assert shown.effect.at_stop == D("0.5") * (50_000 - D("49000.01"))
+    assert (await sent(world, levels("49000.001", "52000"))).ok
+    await world.bar("50100")
+    resting = {order.role: order.stop_price or order.limit_price for order in world.books.orders.values()}
+    assert resting == {api.OrderRole.STOP: D("49000.01"), api.OrderRole.TARGET: 52_000}
+    await world.bar("50100", "52100", "50100", "52100")
+    assert world.position("trader") == 0
+
+
+async def test_stop_price_that_the_market_has_passed_since_the_preview_is_not_sent(make_world: Make) -> None:
+    world = await make_world()
+    await world.bar("50000")
+    wanted = levels("49900")
+    shown = await seen(world, wanted)
+    await world.bar("49850")
+    reply = await world.handlers.handle(api.SubmitTicket(ticket=wanted, preview_id=shown.preview_id))
+    assert "A stop of 49900 is not below the entry at 49850" in reply.text
+    assert world.books.count.orders == 0
+
+
 async def test_waiting_stop_ticket_reserves_its_price_against_the_next_trade(make_world: Make) -> None:
     world = await make_world()
     await world.bar("50000")
@@ -72,6 +106,14 @@ async def test_waiting_stop_ticket_reserves_its_price_against_the_next_trade(mak
         (ticket(order_type=api.OrderType.TAKE_PROFIT), "A ticket is MARKET, LIMIT or STOP"),
         (stop_at("NaN"), "not above 0"),
         (ticket(qty=D("NaN")), "not above 0"),
+        (levels("50000"), "A stop of 50000 is not below the entry at 50000; write a price below it"),
+        (levels("49000", "49500"), "A target of 49500 is not above the entry at 50000; write a price above it"),
+        (levels("50500", "50900", "51000"), "A target of 50900 is not above the entry at 51000"),
+        (levels("2"), "A stop of 2 is a price more than 99% below the entry at 50000; for a distance write it with"),
+        (levels("49000", "600000"), "more than 1000% above the entry"),
+        (levels("NaN"), "The stop NaN is not above 0"),
+        (levels("49000", side=api.Side.SELL), "A SELL only sells what is held and brings no stop"),
+        (ticket(stop_price=D(49_000)), "A stop is a price or a distance; write 49000 or 2%."),
         (ticket(unit="ETH"), "write BTC, USDT, or a percentage of equity"),
         (ticket(unit="%", qty=D("1.5")), "150% of equity is more than all of it"),
         (ticket(unit="USDT", qty=D("0.01")), "buys less than one step of 0.00001 BTC"),

@@ -322,12 +322,11 @@ WRONG: list[tuple[dict[str, str], str]] = [
     ({"qty": "10_0"}, "10_0 is not a number"),
     ({"qty": "1e3"}, "is not a number"),
     ({"qty": "12345678901234567890123456"}, "12345678901234567890123456 is too long"),
-    ({"qty": "1", "stop": "2"}, "can be read as 2%"),
-    ({"qty": "1", "stop": ""}, "Stop is empty; write a stop such as 2%, or off."),
-    ({"qty": "1", "stop": "310"}, "a stop is a share of the entry"),
-    ({"qty": "1", "stop": "62800.5"}, "62800.5 looks like a price"),
+    ({"qty": "1", "stop": ""}, "Stop is empty; write a distance such as 2%, a price such as 98.50, or off."),
+    ({"qty": "1", "stop": "0"}, "Stop must be above 0"),
     ({"qty": "1", "stop": "-2%"}, "Stop -2% is negative"),
-    ({"qty": "1", "stop": "1,5%"}, "is not a share"),
+    ({"qty": "1", "stop": "1,5%"}, "is no distance and no price"),
+    ({"qty": "1", "target": "high"}, "Target high is no distance and no price; write 5%"),
     ({"qty": "1", "stop": "0%"}, "above 0"),
     ({"qty": "1", "stop": "99.1%"}, "above 99%"),
     ({"qty": "1", "target": "1001%"}, "above 1000%"),
@@ -448,6 +447,27 @@ async def test_a_limit_between_two_ticks_is_said_to_be_rounded() -> None:
         screen.query_one("#limit", Input).value = "306.12345"
         await press_in(pilot, "qty", "enter")
         await until(pilot, lambda: "306.12345 is between two price ticks; 306.12" in screen_text(app))
+
+
+async def test_stop_and_target_as_prices_are_shown_with_their_distance_and_the_money_at_risk() -> None:
+    client = FakeClient()
+    levels = preview(
+        stop_price=Decimal("63120.55"), stop_frac=Decimal("0.015595624"),
+        target_price=Decimal(66_000), target_frac=Decimal("0.02931089"), effect=EFFECT,
+    )  # fmt: skip
+    client.replies[PreviewTicket] = Reply(ok=True, text="", data=levels)
+    app, _host = console(client)
+    async with app.run_test(size=SIZE) as pilot:
+        await on_ticket(pilot, qty="0.2", stop="63,120.55", target="66000")
+        await press_in(pilot, "qty", "enter")
+        (sent,) = client.sent
+        assert isinstance(sent, PreviewTicket)
+        assert (sent.ticket.stop_price, sent.ticket.target_price) == (Decimal("63120.55"), Decimal(66_000))
+        assert (sent.ticket.stop_frac, sent.ticket.target_frac) == (None, None)
+        await until(pilot, lambda: "Stop 1.56%" in screen_text(app))
+        text = " ".join(screen_text(app).split())
+        for told in ("63,120.55", "Target 2.93%", "66,000", "Lost at the stop", "133.20 (0.13%)"):
+            assert told in text
 
 
 async def test_the_check_that_refuses_is_shown_whole() -> None:
