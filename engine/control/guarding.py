@@ -1,6 +1,7 @@
 """The monitor of R16: a position has its stop within the deadline, or somebody is told, or it is mended, or closed.
 
-No model stands in this path, and it goes on while trading is halted: a stop only ever takes risk away.
+No model stands in this path, and it goes on while trading is halted: a stop only ever takes risk away. Targets are
+watched beside it, see aiming.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from decimal import Decimal
 from engine.agents.cycle import Desk
 from engine.agents.manager import RunningAgent
 from engine.clock import Clock
+from engine.control.aiming import Aims
 from engine.control.trailing import Trailing
 from engine.domain.events import Incident
 from engine.domain.market import Instant
@@ -18,7 +20,7 @@ from engine.domain.money import ONE, plain, round_price
 from engine.domain.policy import OnMissing, Policy
 from engine.domain.portfolio import Position
 from engine.execution.ladder import Ladder, Tools
-from engine.execution.protection import Who, asked_of, in_doubt, is_covered, stops_of, whole_qty
+from engine.execution.protection import Who, asked_of, in_doubt, is_covered, stops_of, strays_of, whole_qty
 from engine.execution.stops import rest_stop
 from engine.ids import base36
 
@@ -35,6 +37,7 @@ class Guard:
         self._desk = desk
         self._books = desk.journal.books
         self._configs = {name: agent.config for name, agent in agents.items()}
+        self.targets = Aims(desk, self._configs)
         self._missing: dict[Who, float] = {}
         self._told: set[Who] = set()
         self._closing: dict[Who, Ladder] = {}
@@ -58,6 +61,8 @@ class Guard:
         for position in list(self._naked()):
             if position.agent in self._configs:
                 await self._act(position)
+        if not self._books.flatten_id:
+            await self.targets.check(self.policy.protection, self._closing, at_once=True)
         self._note()
 
     async def beat(self) -> None:
@@ -67,7 +72,8 @@ class Guard:
         if seen != self._seen:
             self._seen = seen
             self._note()
-        if self._missing:
+            await self._call_back_strays()
+        if self._missing or self.targets.missing:
             await self._check()
 
     def _naked(self) -> Iterable[Position]:
@@ -82,7 +88,8 @@ class Guard:
         self._missing = {who: self._missing.get(who, now) for who in map(_who, naked)}
         self._told &= self._missing.keys()
         self._closing = {who: ladder for who, ladder in self._closing.items() if who in self._missing}
-        lacking = {p.instrument: f"{p.agent} has no resting stop for its {plain(p.qty)}" for p in naked}
+        lacking = self.targets.note()
+        lacking |= {p.instrument: f"{p.agent} has no resting stop for its {plain(p.qty)}" for p in naked}
         if lacking or self._desk.surroundings.unguarded:
             self._desk.surroundings.unguarded = lacking
 
@@ -96,6 +103,13 @@ class Guard:
                 await self._close(position, ladder)
             elif self._clock.mono_ms() - self._missing[_who(position)] >= self.policy.protection.deadline_ms:
                 await self._act(position)
+        await self.targets.check(self.policy.protection, self._closing)
+
+    async def _call_back_strays(self) -> None:
+        """Cancel protection whose position is gone: where the venue does not, it would open or oversell the next."""
+        strays = [order.client_order_id for order in strays_of(self._books)]
+        if strays:
+            await self._desk.router.cancel(strays)
 
     @property
     def _clock(self) -> Clock:

@@ -1,4 +1,4 @@
-"""Let a stop rest for a position that is open already (R16)."""
+"""Let a stop or a target rest for a position that is open already (R16)."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from decimal import Decimal
 
 from engine.clock import Clock
 from engine.domain.events import StopTrailed
-from engine.domain.order import OrderStatus
+from engine.domain.order import OrderRole, OrderStatus
 from engine.domain.portfolio import Position
-from engine.execution.protection import RESTING, stops_of, whole_qty
+from engine.execution.protection import RESTING, stops_of, uncovered, whole_qty
 from engine.execution.router import Router
-from engine.risk.gate import guarding_intent
+from engine.risk.gate import aiming_intent, guarding_intent
 from engine.store.journal import Journal
 
 
@@ -35,3 +35,18 @@ async def rest_stop(
     if left:
         await router.cancel(left)
     return True
+
+
+async def rest_target(
+    journal: Journal, router: Router, clock: Clock, position: Position, target: Decimal, price: Decimal, name: str
+) -> bool:
+    """Send a target for what of a position none covers; tell whether it rests, or has filled at once.
+
+    Targets that rest stay, each at the price of its own entry. The stop may fill while this one is on its way: what has
+    no position then is a stray, and is called back by the monitor.
+    """
+    books, now_ms = journal.books, clock.now_ms()
+    qty = uncovered(books, position, OrderRole.TARGET)
+    prepared = router.prepare(aiming_intent(position, qty, price, target, name, now_ms))
+    journal.record(now_ms, *prepared.events)
+    return await router.send(prepared) in (*RESTING, OrderStatus.FILLED)

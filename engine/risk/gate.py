@@ -86,6 +86,26 @@ def guarding_intent(
     )
 
 
+def aiming_intent(
+    position: Position, qty: Decimal, price: Decimal, target_price: Decimal, guard_id: str, now_ms: int
+) -> Intent:
+    """Make a reduce-only target for a position that lacks one; it needs no guardrail (R16)."""
+    return Intent(
+        intent_id=f"{guard_id}:{position.agent}:{position.instrument}",
+        cycle_id=guard_id,
+        agent=position.agent,
+        instrument=position.instrument,
+        role=OrderRole.TARGET,
+        side=Side.SELL if position.qty > 0 else Side.BUY,
+        order_type=OrderType.TAKE_PROFIT,
+        qty=qty,
+        price=price,
+        limit_price=target_price,
+        reduce_only=True,
+        created_ms=now_ms,
+    )
+
+
 def _decision(situation: Situation, target_qty: Decimal, cycle_id: str, decision_id: str) -> Decision:
     draft, mark = situation.draft, situation.mark
     return Decision(

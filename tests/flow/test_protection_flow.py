@@ -17,8 +17,8 @@ from engine.domain.decision import Direction, Outcome
 from engine.domain.order import OrderRole, OrderStatus
 from engine.domain.policy import OnMissing, PaperSettings, Policy, ProtectionRules, TradingState
 from engine.domain.portfolio import Position
-from engine.execution.gateway import AmbiguousSendError
-from engine.execution.protection import in_doubt, is_covered
+from engine.execution.gateway import AmbiguousSendError, StatusUpdate
+from engine.execution.protection import in_doubt, is_covered, strays_of
 from engine.llm.client import ModelAnswer, ModelRequest, Settings
 from tests.flow.conftest import WIDE
 from tests.unit.desk_kit import BTC, Bench, FakeVenue, buy
@@ -47,6 +47,28 @@ def stops(world: Any) -> list[tuple[Decimal, Decimal]]:
     return [(order.stop_price, order.open_qty) for order in found]
 
 
+def targets(world: Any) -> list[tuple[Decimal, Decimal]]:
+    found = [o for o in world.books.orders.values() if o.role is OrderRole.TARGET]
+    return [(order.limit_price, order.open_qty) for order in found]
+
+
+async def without_target(make_world: Make, missing: OnMissing = OnMissing.REPAIR, **options: Any) -> Any:
+    """Return a world that holds one coin bought at 50,000, with its stop, whose target the venue took away."""
+    world = await make_world({0: BUY}, policy=policy(missing), **options)
+    await world.bars(2, "50000")
+    (target,) = [o for o in world.books.orders.values() if o.role is OrderRole.TARGET]
+    await world.parts.gateway.cancel(target.client_order_id)  # as a venue does by itself
+    world.core.desk.router.pump()
+    await world.core.on_heartbeat()
+    assert (len(stops(world)), targets(world)) == (1, [])
+    return world
+
+
+async def after(world: Any, seconds: int) -> None:
+    world.clock.advance_ms(seconds * 1_000)
+    await world.core.on_heartbeat()
+
+
 async def at_venue(world: Any) -> list[tuple[Decimal | None, Decimal]]:
     return [(o.stop_price, o.qty) for o in await world.core.gateway.open_orders() if o.stop_price is not None]
 
@@ -59,7 +81,7 @@ async def test_a_missing_stop_is_put_back_after_the_deadline_and_not_before(make
     world.clock.advance_ms(1_000)
     await world.core.on_heartbeat()
     assert stops(world) == [(Decimal(49_000), 1)]
-    assert (world.incidents(), await at_venue(world)) == (["UNPROTECTED"], [(Decimal(49_000), 1)])
+    assert (world.incidents(), await at_venue(world)) == (["UNPROTECTED", "NO_TARGET"], [(Decimal(49_000), 1)])
 
 
 async def test_while_a_stop_is_missing_nothing_is_entered_in_its_instrument(make_world: Make) -> None:
@@ -73,7 +95,7 @@ async def test_while_a_stop_is_missing_nothing_is_entered_in_its_instrument(make
 async def test_alarm_says_it_once_and_sends_nothing(make_world: Make) -> None:
     world = await stripped(make_world, OnMissing.ALARM)
     await world.bars(3, "50000")
-    assert (stops(world), world.incidents(), world.position()) == ([], ["UNPROTECTED"], 1)
+    assert (stops(world), world.incidents(), world.position()) == ([], ["UNPROTECTED", "NO_TARGET"], 1)
 
 
 async def test_close_closes_by_a_capped_order_and_trading_goes_on(make_world: Make) -> None:
@@ -115,7 +137,7 @@ async def test_an_agents_own_word_on_missing_protection_wins_over_the_policys(
     own = replace(tester, protection=replace(tester.protection, missing=OnMissing.ALARM))
     world = await stripped(make_world, OnMissing.CLOSE, agent=own)
     await world.bars(3, "50000")
-    assert (world.position(), world.incidents()) == (1, ["UNPROTECTED"])
+    assert (world.position(), world.incidents()) == (1, ["UNPROTECTED", "NO_TARGET"])
 
 
 async def test_the_stop_covers_what_is_open_after_every_partial_fill(make_world: Make) -> None:
@@ -134,6 +156,145 @@ async def test_a_stop_in_doubt_is_not_doubled(tmp_path: Path) -> None:
     assert await bench.place(buy()) is OrderStatus.UNKNOWN
     held = Position("a", BTC.key, Decimal(1))
     assert (in_doubt(bench.books, held), is_covered(bench.books, held)) == (True, False)
+
+
+# Targets
+
+
+async def test_a_missing_target_is_put_back_after_the_deadline_where_its_entry_had_it(make_world: Make) -> None:
+    world = await without_target(make_world)
+    await after(world, 9)
+    assert (targets(world), world.incidents()) == ([], [])
+    await after(world, 1)
+    assert (targets(world), world.incidents()) == ([(Decimal(52_000), 1)], ["NO_TARGET"])
+    assert len(await world.core.gateway.open_orders()) == 2
+    await world.bar("52000")
+    assert (world.position(), await world.core.gateway.open_orders()) == (0, []), "filled, and its stop died with it"
+
+
+async def test_the_price_a_model_named_for_its_target_is_the_one_put_back(make_world: Make) -> None:
+    plan = {0: {**BUY, "target": Decimal(51_234)}}
+    world = await make_world(plan, policy=policy(OnMissing.REPAIR))
+    await world.bars(2, "50000")
+    await world.handlers.handle(api.CancelAll(include_protection=True))
+    await world.core.on_heartbeat()
+    await after(world, 10)
+    assert targets(world) == [(Decimal(51_234), 1)]
+
+
+async def test_what_a_trader_attached_to_a_ticket_is_put_back_too(make_world: Make) -> None:
+    world = await make_world(policy=policy(OnMissing.REPAIR))
+    await world.bar("50000")
+    order = api.Ticket(
+        instrument=KEY, side=api.Side.BUY, order_type=api.OrderType.MARKET, qty=Decimal("0.1"),
+        stop_frac=Decimal("0.02"), target_frac=Decimal("0.03"),
+    )  # fmt: skip
+    shown = (await world.handlers.handle(api.PreviewTicket(ticket=order))).data
+    assert (await world.handlers.handle(api.SubmitTicket(ticket=order, preview_id=shown.preview_id))).ok
+    await world.bar("50000")
+    assert (stops(world), targets(world)) == ([(Decimal(49_000), Decimal("0.1"))], [(51_500, Decimal("0.1"))])
+    await world.handlers.handle(api.CancelAll(include_protection=True))
+    await world.core.on_heartbeat()
+    await after(world, 10)
+    assert (stops(world), targets(world)) == ([(Decimal(49_000), Decimal("0.1"))], [(51_500, Decimal("0.1"))])
+
+
+async def test_while_a_target_is_missing_nothing_is_entered_in_its_instrument(make_world: Make) -> None:
+    world = await without_target(make_world)
+    assert world.core.desk.surroundings.in_doubt(KEY) == "tester has no resting target for its 1"
+    await after(world, 10)
+    await world.core.on_heartbeat()
+    assert world.core.desk.surroundings.in_doubt(KEY) == ""
+
+
+@pytest.mark.parametrize(("missing", "put_back"), [(OnMissing.ALARM, False), (OnMissing.CLOSE, True)])
+async def test_a_missing_target_is_never_a_reason_to_close(
+    make_world: Make, missing: OnMissing, put_back: bool
+) -> None:
+    world = await without_target(make_world, missing)
+    for _ in range(3):
+        await world.bar("50000")
+    assert (world.position(), len(stops(world)), world.incidents()) == (1, 1, ["NO_TARGET"])
+    assert targets(world) == ([(Decimal(52_000), 1)] if put_back else [])
+
+
+async def test_a_missing_target_is_put_back_while_trading_is_halted(make_world: Make) -> None:
+    world = await without_target(make_world)
+    await world.handlers.handle(api.Halt())
+    await after(world, 10)
+    assert (world.books.state, targets(world)) == (TradingState.HALTED, [(Decimal(52_000), 1)])
+
+
+async def test_a_target_is_verified_at_a_start_before_anything_may_be_entered(make_world: Make, tmp_path: Path) -> None:
+    world = await without_target(make_world, root=tmp_path / "kept", durable=True)
+    world.close()
+    revived = await make_world({0: BUY}, policy=policy(OnMissing.REPAIR), root=tmp_path / "kept", durable=True)
+    assert (stops(revived), targets(revived)) == ([(Decimal(49_000), 1)], [(Decimal(52_000), 1)])
+    assert (revived.script.asked, revived.incidents()) == ([], ["NO_TARGET"])
+
+
+async def test_a_target_taken_away_between_two_partial_fills_is_put_back_for_all_that_is_held(make_world: Make) -> None:
+    slow = replace(policy(OnMissing.REPAIR), paper=replace(FREE, volume_share_frac=Decimal("0.1")))
+    world = await make_world({0: BUY}, policy=slow)
+    await world.bar("50000")
+    await world.bar("50000", volume="4")
+    assert targets(world) == [(Decimal(52_000), Decimal("0.4"))]
+    (target,) = [o for o in world.books.orders.values() if o.role is OrderRole.TARGET]
+    await world.parts.gateway.cancel(target.client_order_id)
+    await world.bars(3, "50000")
+    assert (world.position(), sum(qty for _price, qty in targets(world))) == (1, 1)
+    assert {price for price, _qty in targets(world)} == {Decimal(52_000)}
+
+
+async def test_a_target_follows_a_position_down_after_a_partial_exit(make_world: Make) -> None:
+    half = {3: {"direction": Direction.SELL, "quantity": Decimal("0.4")}}
+    world = await make_world({0: BUY, **half}, policy=policy(OnMissing.REPAIR))
+    await world.bars(6, "50000")
+    assert (world.position(), targets(world), stops(world)) == (
+        Decimal("0.6"), [(Decimal(52_000), Decimal("0.6"))], [(Decimal(49_000), Decimal("0.6"))]
+    )  # fmt: skip
+    assert world.incidents() == []
+
+
+async def test_once_its_stop_acts_a_target_is_dead_and_never_made_again(make_world: Make) -> None:
+    slow = replace(policy(OnMissing.REPAIR), paper=replace(FREE, volume_share_frac=Decimal("0.1")))
+    world = await make_world({0: BUY}, policy=slow)
+    await world.bar("50000")
+    await world.bar("50000", volume="10")
+    await world.bar("48990", volume="4")  # the stop sells 0.4 of it, and goes on
+    assert (world.position(), targets(world)) == (Decimal("0.6"), [(Decimal(52_000), Decimal("0.6"))])
+    (target,) = [o for o in world.books.orders.values() if o.role is OrderRole.TARGET]
+    await world.parts.gateway.cancel(target.client_order_id)  # as the other half of a pair that cancels itself
+    world.core.desk.router.pump()
+    before = world.books.count.orders
+    for _ in range(2):
+        await world.quote("50100")
+        await after(world, 30)
+    assert (targets(world), world.incidents(), world.books.count.orders) == ([], [], before)
+    await world.bar("48990", volume="6")
+    await after(world, 30)
+    assert (world.position(), await world.core.gateway.open_orders(), world.incidents()) == (0, [], [])
+
+
+async def test_a_target_that_a_venue_lets_live_after_its_stop_is_called_back(make_world: Make) -> None:
+    world = await make_world({0: BUY}, policy=policy(OnMissing.REPAIR))
+    await world.bars(2, "50000")
+    (target,) = [o.client_order_id for o in world.books.orders.values() if o.role is OrderRole.TARGET]
+    await world.bar("48990")
+    assert (world.position(), targets(world)) == (0, [])
+    world.core.desk.router.hear([StatusUpdate(client_order_ids=(target,), status=OrderStatus.OPEN, asked=True)])
+    assert [order.client_order_id for order in strays_of(world.books)] == [target]
+    await world.core.on_heartbeat()
+    assert (targets(world), strays_of(world.books)) == ([], [])
+
+
+async def test_a_venue_that_refuses_a_target_is_asked_less_and_less_often(make_world: Make) -> None:
+    world = await without_target(make_world)
+    world.parts.gateway._book.broken = "closed for today"
+    for _ in range(12):
+        await after(world, 10)
+    sent = [o for o in world.books.all_orders() if o.role is OrderRole.TARGET and o.status is OrderStatus.REJECTED]
+    assert len(sent) == 3, "after 10, 30 and 70 s, and not a dozen times"
 
 
 class Thinking:
