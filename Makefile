@@ -7,6 +7,9 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 SYNC    = $(PIP) install --require-hashes -r
 LOCKER := $(VENV)/locker
 
+# The tests start the program many times: one that may not keep its bytecode compiles all of itself at each start.
+test bench soak: export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo test check bench soak faults lock clean
 
 demo: $(VENV)/.runtime

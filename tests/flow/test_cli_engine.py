@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from engine.paths import StorePaths
 from engine.runtime import ConsoleOptions, EngineHost, console_host
 from engine.store.lock import take_lock
+from tests.flow.cli_kit import answered, cli
 
-ROOT = Path(__file__).resolve().parents[2]
 START_MS = 1_667_865_600_000
-
-
-def cli(home: Path, *args: object) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "QUARTERDECK_HOME": str(home)}
-    command = [sys.executable, "-m", "console.cli", *map(str, args)]
-    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=50, check=False)
-
-
-def answered(home: Path, *args: object) -> Any:
-    done = cli(home, *args, "--json")
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 @pytest.fixture(scope="module")

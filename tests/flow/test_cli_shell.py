@@ -12,20 +12,15 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-CLI = (sys.executable, "-m", "console.cli")
+from tests.flow.cli_kit import CLI, ROOT, cli, started
+
 # a shell that starts tests in the background has them, and all that they start, ignore SIGINT
 HEEDING = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
 
 
-def cli(home: Path, *args: str) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "QUARTERDECK_HOME": str(home)}
-    return subprocess.run([*CLI, *args], cwd=ROOT, env=env, capture_output=True, text=True, timeout=50, check=False)
-
-
 def test_version_is_the_package_s() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
-    done = cli(ROOT, "--version")
+    done = started(ROOT, "--version")
     assert (done.returncode, done.stdout) == (0, f"quarterdeck {declared}\n")
 
 
@@ -121,6 +116,12 @@ def test_what_cannot_be_done_is_one_sentence_and_exit_2(tmp_path: Path, args: li
     assert (done.returncode, done.stdout) == (2, "")
 
 
+@pytest.mark.parametrize("args", [["replya"], [], ["fills", "--json"]], ids=" ".join)
+def test_a_process_prints_and_ends_as_the_command_does(tmp_path: Path, args: list[str]) -> None:
+    there, here = started(tmp_path, *args), cli(tmp_path, *args)
+    assert (there.returncode, there.stdout, there.stderr) == (here.returncode, here.stdout, here.stderr)
+
+
 @pytest.mark.fault("W01", "W03")
 def test_a_bad_file_of_the_trader_s_is_exit_2(tmp_path: Path) -> None:
     (tmp_path / "config").mkdir()
@@ -144,7 +145,7 @@ def test_init_writes_files_once(tmp_path: Path) -> None:
     again = cli(tmp_path, "init")
     assert again.returncode == 2
     assert again.stderr.endswith("exists already; move it away first, nothing was written.\n")
-    assert "Traceback" in cli(tmp_path, "init", "--debug").stderr
+    assert "Traceback" in started(tmp_path, "init", "--debug").stderr
 
 
 BROKEN = "from console import cli\ncli.COMMANDS['broken'] = ('not_there:x', '')\ncli.main()"
