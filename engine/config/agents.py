@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -90,7 +90,7 @@ def name(where: str, value: Any) -> str:
 
 
 def _top(instruments: Instruments) -> dict[str, Key]:
-    listed = words(lambda where, value: instruments.resolve(str(value), where=where).key, least=1)
+    listed = words(instruments.key_of, least=1)
     return {
         "name": Key("name", name, required=True),
         "model": Key("model", MODEL, required=True),
@@ -109,7 +109,7 @@ def _top(instruments: Instruments) -> dict[str, Key]:
         "model_settings": Key("model_settings", _settings),
         "schedule": Key("schedule", _schedule),
         "protection": Key("protection", _protection),
-        "limits": Key("limits", _limits(words(lambda where, value: instruments.resolve(str(value), where=where).key))),
+        "limits": Key("limits", _limits(words(instruments.key_of))),
         "on_failure": Key("on_failure", _on_failure),
     }
 
@@ -251,14 +251,14 @@ def _limits(listed: Parser) -> Parser:
     def parse(where: str, value: Any) -> AgentLimits:
         inside = _inside(where, "limits")
         limits = AgentLimits(**read_table(value, inside, keys))
-        _refuse_unused(inside, value, limits)
+        check_limits(inside, value, limits)
         return limits
 
     return parse
 
 
-def _refuse_unused(inside: str, written: Mapping[str, Any], limits: AgentLimits) -> None:
-    """Refuse a key of one way of sizing beside another, and a way without what it needs."""
+def check_limits(inside: str, written: Collection[str], limits: AgentLimits) -> None:
+    """Raise UsageError for a key of one way of sizing beside another, and for a way without what it needs."""
     if "qty_fixed" in written and "sizing" in written:
         raise UsageError(f"{inside} has qty_fixed and sizing; keep the one that is to make the size.")
     for key, method in _OF_METHOD.items():

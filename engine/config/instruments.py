@@ -78,6 +78,10 @@ class Instruments:
             raise UsageError(f"{where} {name} can mean {one_of(keys)}; write the one you mean.")
         raise UsageError(f"{where} {name} is not in the list of instruments; {self._hint(name)}")
 
+    def key_of(self, where: str, name: object) -> str:
+        """Return the key of what a name means. Raises UsageError as resolve() does."""
+        return self.resolve(str(name), where=where).key
+
     def for_file(self, path: Path, *, assume: bool = False) -> Instrument:
         """Return the instrument that a recording's file name is a key to: the part before the first underscore.
 

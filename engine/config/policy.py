@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -164,7 +164,10 @@ class Section:
     def __call__(self, where: str, value: Any) -> Any:
         place = where.rpartition(" ")[0].removesuffix(f" [{self.name.rpartition('.')[0]}]")
         inside = f"{place} [{self.name}]"
-        read = read_table(value, inside, self.keys)
+        return self.made(inside, read_table(value, inside, self.keys))
+
+    def made(self, inside: str, read: Mapping[str, Any]) -> Any:
+        """Return the table's value; UsageError, naming the place, for values that do not go together."""
         try:
             return self.kind(**read)
         except UsageError as error:
@@ -205,9 +208,9 @@ _AI = {
 }
 
 
-def _kill_switch(**fields: Any) -> KillLimits:
+def _kill_switch(**read: Any) -> KillLimits:
     """Make the kill switch's limits; a rule whose tiers are out of order is refused."""
-    limits = KillLimits(**fields)
+    limits = KillLimits(**read)
     for rule in KillRule:
         steps_of(limits, rule)
     idle = [name for name in limits.thresholds if name.endswith("_halt")]
@@ -281,6 +284,12 @@ def load_policy(path: Path) -> Policy:
 
 def check_policy(policy: Policy, where: str, written: Collection[str] = ()) -> None:
     """Raise UsageError for limits that contradict each other. written: names of values that a file holds."""
+    for key in _TOP.values():
+        if isinstance(key.parse, Section):
+            value = getattr(policy, key.field)
+            key.parse.made(
+                f"{where} [{key.parse.name}]", {each.name: getattr(value, each.name) for each in fields(value)}
+            )
     known = policy_fields()
     refuse_contradictions(where, lambda name: known[name].of(policy), written)
 

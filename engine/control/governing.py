@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from engine.agents.manager import RunningAgent
 from engine.config import canonical_json, config_hash
-from engine.config.policy import check_policy
+from engine.config.instruments import Instruments
 from engine.control.admin import AdminSecret
 from engine.domain.agent import AgentConfig
 from engine.domain.events import AdminTried, ApprovalClosed, Event, Incident, PolicyAdopted
@@ -18,8 +18,9 @@ from engine.domain.intent import Mode
 from engine.domain.policy import GovernanceRules, Policy
 from engine.domain.policy_book import PolicyBook
 from engine.errors import RefusedError
-from engine.governance.document import AGENT_PREFIX, Document, changed, proposed, with_limits
+from engine.governance.document import AGENT_PREFIX, Document, proposed, with_limits
 from engine.governance.environment import Overlay, overlaid
+from engine.governance.validity import refuse_change, refuse_document
 from engine.governance.versions import (
     OPEN_MAX,
     Drafting,
@@ -49,7 +50,7 @@ class Ruled:
     ) -> None:  # fmt: skip
         self.asked, self.environ, self.mode = asked, environ, mode
         self.filed = {agent.name: agent for agent in agents}
-        drafting = Drafting.of(book, now_ms, self.filed)
+        drafting = Drafting.of(book, now_ms, self.filed, environ)
         if drafting.book.version == 0:
             _first(drafting, asked, environ)
         else:
@@ -57,6 +58,8 @@ class Ruled:
         self.events: tuple[Event, ...] = tuple(drafting.events)
         self.document = drafting.document
         self.policy, self.overlays = overlaid(self.document.policy, environ)
+        if self.policy != self.document.policy or drafting.book.version != book.version > 0:
+            refuse_document(self.document, self.filed, environ, "The policy that would be in force:")
         self.version = drafting.book.version
 
     def _rules(self, policy: Policy) -> GovernanceRules:
@@ -135,7 +138,7 @@ class Governor:
         changes = self.foreseen(asked)
         if not changes:
             raise RefusedError("Nothing was proposed: every value named is in force already.")
-        check_policy(changed(self.document, changes).policy, "The proposal:", {each.field for each in changes})
+        self._refuse_invalid(changes, "The proposal:")
         drafting = self._drafting()
         self._refuse_crowd(actor, asked_by)
         wish = Wish(changes=changes, actor=actor, asked_by=asked_by, reason=reason.strip())
@@ -160,7 +163,12 @@ class Governor:
 
     def foreseen(self, asked: Mapping[str, str]) -> tuple[PolicyChange, ...]:
         """Return the changes that a proposal would ask for, asking for nothing."""
-        return proposed(self.document, asked, {name: agent.config for name, agent in self._core.agents.items()})
+        agents = {name: agent.config for name, agent in self._core.agents.items()}
+        return proposed(self.document, asked, agents, Instruments(self._core.books.instruments.values()).key_of)
+
+    def _refuse_invalid(self, changes: Iterable[PolicyChange], where: str) -> None:
+        """Hold changes to what the policy file is held to, now and with what the environment tightens."""
+        refuse_change(self.document, changes, self.ruled.filed, self.ruled.environ, where)
 
     # -- answering ---------------------------------------------------------------------
 
@@ -213,6 +221,7 @@ class Governor:
             raise RefusedError(f"{request_id} is stale: {why}. It was closed; propose it again.")
         if code.strip().upper() != request.code:
             raise RefusedError(f"That is not the code of {request_id} as it stands; nothing was answered.")
+        self._refuse_invalid(request.changes, f"{request_id} cannot be approved:")
         return request
 
     async def _unlock(self, passphrase: str) -> None:
@@ -296,7 +305,7 @@ class Governor:
         return self._core.desk.clock.now_ms()
 
     def _drafting(self) -> Drafting:
-        return Drafting.of(self.book, self._now_ms, self.ruled.filed)
+        return Drafting.of(self.book, self._now_ms, self.ruled.filed, self.ruled.environ)
 
     def _journal(self, *events: Event) -> None:
         self._core.journal.record(self._now_ms, *events)

@@ -10,7 +10,7 @@ from typing import Any
 
 from engine.config import PolicyField, policy_fields
 from engine.config.agents import limit_keys
-from engine.config.fields import Key, span, suggestion
+from engine.config.fields import Key, Parser, span, suggestion, words
 from engine.config.toml import refuse_secrets
 from engine.domain.agent import AgentConfig, AgentLimits
 from engine.domain.governance import PolicyChange, Sense
@@ -96,16 +96,19 @@ def _change(name: str, attribute: str, old: Any, new: Any) -> PolicyChange | Non
 
 
 def proposed(
-    document: Document, asked: Mapping[str, str], agents: Mapping[str, AgentConfig]
+    document: Document, asked: Mapping[str, str], agents: Mapping[str, AgentConfig], listed: Parser | None = None
 ) -> tuple[PolicyChange, ...]:
     """Return the changes that texts ask for, field -> value; what is so already is left out.
 
-    agents: as they run, the document's own changes of them taken in. Raises UsageError, in the words of the policy
-    file, for a field that there is not and for a value that it may not have.
+    agents: as they run, the document's own changes of them taken in. listed: reads the name of an instrument, None: any
+    text is one. Raises UsageError, in the words of the policy file, for a field that there is not and for a value that
+    it may not have.
     """
     refuse_secrets(dict(asked), "The proposal")
     found = [
-        _agent_change(name, text, agents) if name.startswith(AGENT_PREFIX) else _policy_change(document, name, text)
+        _agent_change(name, text, agents, listed or _any_name)
+        if name.startswith(AGENT_PREFIX)
+        else _policy_change(document, name, text)
         for name, text in asked.items()
     ]
     return tuple(change for change in found if change is not None)
@@ -134,10 +137,10 @@ def read(text: str) -> Any:
         return text
 
 
-def _agent_change(name: str, text: str, agents: Mapping[str, AgentConfig]) -> PolicyChange | None:
+def _agent_change(name: str, text: str, agents: Mapping[str, AgentConfig], listed: Parser) -> PolicyChange | None:
     agent, key, attribute = agent_field(name, agents)
     old = getattr(agents[agent].limits, attribute)
-    new = _limit_key(key).parse(f"agent {agent} limits.{key}", read(text))
+    new = limit_keys(words(listed))[key].parse(f"agent {agent} limits.{key}", read(text))
     if old == new:
         return None
     return PolicyChange(name, written(old, attribute), written(new, attribute), AGENT_WAYS[key].sense(old, new))
@@ -154,7 +157,11 @@ def agent_field(name: str, agents: Iterable[str]) -> tuple[str, str, str]:
 
 
 def _limit_key(key: str) -> Key:
-    return limit_keys(lambda where, value: str(value))[key]
+    return limit_keys(words(_any_name))[key]
+
+
+def _any_name(where: str, value: Any) -> str:
+    return str(value)
 
 
 def changed(

@@ -13,7 +13,9 @@ from engine.domain.governance import AskedBy, ChangeRequest, PolicyChange, Verdi
 from engine.domain.intent import Mode
 from engine.domain.policy import GovernanceRules, Policy
 from engine.domain.policy_book import PolicyBook
+from engine.errors import UsageError
 from engine.governance.document import Document, changed, differences, harmless, loosening
+from engine.governance.validity import refuse_change
 
 REASON_MAX = 300
 OPEN_MAX = 50
@@ -37,12 +39,15 @@ class Drafting:
     book: PolicyBook
     now_ms: int
     filed: Mapping[str, AgentConfig]
+    environ: Mapping[str, str]
     events: list[Event] = field(default_factory=list)
 
     @classmethod
-    def of(cls, book: PolicyBook, now_ms: int, filed: Mapping[str, AgentConfig]) -> Drafting:
+    def of(
+        cls, book: PolicyBook, now_ms: int, filed: Mapping[str, AgentConfig], environ: Mapping[str, str]
+    ) -> Drafting:
         """Begin from a book, which stays as it is. filed: the agents as their files have them."""
-        return cls(deepcopy(book), now_ms, filed)
+        return cls(deepcopy(book), now_ms, filed, environ)
 
     @property
     def document(self) -> Document:
@@ -118,16 +123,26 @@ class Drafting:
         )  # fmt: skip
 
     def apply_due(self, *, arming: bool, mode: Mode) -> None:
-        """Put approved requests in force whose time has come, in LIVE only while arming; a stale one is closed."""
+        """Put approved requests in force whose time has come, in LIVE only while arming.
+
+        A stale one is closed, and so is one that by now contradicts what is in force beside it.
+        """
         for request in list(self.book.requests.values()):
             if not request.is_approved:
                 continue
             if is_stale(request, self.book):
                 self.answer(request, Verdict.STALE, "clock", stale_words(request, self.book))
             elif self.now_ms >= request.due_ms and (arming or mode is Mode.PAPER):
-                made = Wish(changes=request.changes, actor=request.actor, asked_by=request.asked_by,
-                            reason=request.reason)  # fmt: skip
-                self.version(made, request.request_id)
+                self._apply(request)
+
+    def _apply(self, request: ChangeRequest) -> None:
+        try:
+            refuse_change(self.document, request.changes, self.filed, self.environ, f"{request.request_id}:")
+        except UsageError as error:
+            self.answer(request, Verdict.REJECTED, "clock", str(error))
+            return
+        made = Wish(changes=request.changes, actor=request.actor, asked_by=request.asked_by, reason=request.reason)
+        self.version(made, request.request_id)
 
 
 def document_of(book: PolicyBook) -> Document:

@@ -255,6 +255,12 @@ def test_change_is_rejected_from_the_shell_with_a_note(said: Callable[..., tuple
         (("propose", "--set", "open_positions", "--reason", "x"), 2, "FIELD=VALUE"),
         (("propose", "--set", "limits.open_position=8", "--reason", "x"), 1, "did you mean limits.open_positions"),
         (("propose", "--set", "limits.open_positions=5", "--reason", "x"), 1, "in force already"),
+        (("propose", "--set", "kill_switch.warn_at=90%", "--reason", "x"), 1, "The proposal: [kill_switch]: "),
+        (
+            ("propose", "--set", "limits.risk_per_trade=9%", "--reason", "x"),
+            1,
+            "one trade at its stop would stop trading",
+        ),
         (("approve", "cr-9", "ABCD"), 1, "does not wait"),
         (("diff", "cr-9"), 1, "does not wait"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal as D
 from pathlib import Path
 
 import pytest
@@ -66,11 +67,63 @@ def test_mixed_proposal_tightens_at_once_and_lets_the_rest_wait() -> None:
     assert request.base_version == desk.governor.version == 2
 
 
-def test_proposal_that_contradicts_itself_is_refused_whole() -> None:
+NARROW = replace(Policy(), limits=replace(Policy().limits, gross_exposure_frac=D("0.5"), net_exposure_frac=D("0.4")))
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"limits.risk_per_trade": "40%", "limits.open_positions": "1"}, "one trade at its stop would stop trading"),
+        ({"kill_switch.warn_at": "90%"}, r"The proposal: \[kill_switch\]: .*warn"),
+        ({"paper.half_spread": "1%", "limits.spread": "3%"}, "what of it applies at once: .* nothing could trade"),
+        ({"limits.net_exposure": "60%"}, "net_exposure 60% is more than .* gross_exposure 50%, which always acts"),
+        ({"agents.a.limits.sizing": "notional"}, r'agent a \[limits\] sizing = "notional" needs notional_fixed'),
+        ({"agents.a.limits.kelly_share": "50%"}, r"agent a \[limits\] kelly_share only has a meaning beside"),
+        ({"agents.a.limits.allowed": '["NOPE"]'}, "NOPE is not in the list of instruments"),
+        ({"limits.risk_per_trade": "101%"}, "101% is above 100%"),
+    ],
+)
+def test_proposal_is_held_to_what_the_policy_file_is_held_to(asked: dict[str, str], said: str) -> None:
+    desk = Desk(NARROW)
+    rows = len(desk.rows)
+    with pytest.raises(UsageError, match=said):
+        desk.governor.propose(asked, "all in")
+    assert len(desk.rows) == rows, "it is refused whole"
+
+
+def test_tighter_limit_is_never_held_up_for_another_that_then_never_acts() -> None:
+    desk = Desk(NARROW)
+    desk.governor.propose({"limits.gross_exposure": "30%"}, "less")
+    assert desk.policy.limits.gross_exposure_frac == D("0.3")
+
+
+TIGHT = {"QUARTERDECK_KILL_SWITCH_DAILY_LOSS": "2%", "QUARTERDECK_LIMITS_DAILY_LOSS": "2%"}
+
+
+async def test_change_that_contradicts_what_is_in_force_by_now_is_refused_at_its_approval() -> None:
     desk = Desk(Policy())
-    with pytest.raises(UsageError, match="one trade at its stop would"):
-        desk.governor.propose({"limits.risk_per_trade": "40%", "limits.open_positions": "1"}, "all in")
-    assert (desk.governor.version, desk.waiting()) == (1, [])
+    desk.governor.propose({"limits.risk_per_trade": "3%"}, "braver")
+    desk.start(Policy(), TIGHT)
+    with pytest.raises(
+        UsageError, match=r"cr-1 cannot be approved: with .*_DAILY_LOSS.* risk_per_trade 3% is more than"
+    ):
+        await desk.governor.approve("cr-1", desk.code("cr-1"), PASSPHRASE, "", "admin")
+    assert (desk.waiting(), desk.policy.limits.risk_per_trade_frac) == (["cr-1"], D("0.01"))
+
+
+async def test_approved_change_that_contradicts_what_is_in_force_once_it_is_due_is_closed() -> None:
+    desk = Desk(with_cooling(HOUR_MS))
+    desk.governor.propose({"limits.risk_per_trade": "3%"}, "braver")
+    await desk.governor.approve("cr-1", desk.code("cr-1"), PASSPHRASE, "", "admin")
+    desk.start(with_cooling(HOUR_MS), TIGHT)
+    desk.tick(HOUR_MS)
+    assert (desk.waiting(), desk.policy.limits.risk_per_trade_frac) == ([], D("0.01"))
+    assert "one trade at its stop" in of_kind(desk, ChangeAnswered)[-1].note
+
+
+def test_start_is_refused_when_a_variable_makes_limits_contradict_each_other() -> None:
+    with pytest.raises(UsageError, match=r"with QUARTERDECK_KILL_SWITCH_LOSS: .* one trade at its stop"):
+        Desk(Policy()).start(Policy(), {"QUARTERDECK_KILL_SWITCH_LOSS": "0.5%"})
 
 
 @pytest.mark.fault("U09")
