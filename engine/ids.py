@@ -28,6 +28,11 @@ def new_salt() -> bytes:
     return secrets.token_bytes(16)
 
 
+def new_nonce() -> bytes:
+    """Return 12 random bytes, for one use of a key."""
+    return secrets.token_bytes(12)
+
+
 def client_order_id(store_id: str, intent_id: str) -> str:
     """Return the order id the venue will know: 8 hex of the store, 24 hex of the intent (R9).
 

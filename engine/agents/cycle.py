@@ -270,7 +270,8 @@ def _feature_text(features: Mapping[str, float]) -> str:
 
 def _remember(agent: RunningAgent, now_ms: int, done: CycleDone) -> None:
     failed = done.outcome is not Outcome.DECIDED and done.answered_by is AnsweredBy.LIVE
-    agent.failures = agent.failures + 1 if failed else 0
+    waits = done.outcome is Outcome.KEYS_LOCKED  # for a person: no failure that could pause it
+    agent.failures = agent.failures + 1 if failed and not waits else 0
     if failed:
         agent.decisions["failed"] = agent.decisions.get("failed", 0) + 1
         agent.last, agent.last_ms = done.outcome.value, now_ms

@@ -31,6 +31,7 @@ from engine.api.commands import (
     SwitchAi,
     Ticket,
     Unblock,
+    UnlockKeys,
 )
 from engine.api.views import (
     AgentView,
@@ -41,6 +42,7 @@ from engine.api.views import (
     DifferenceView,
     DrillView,
     EventBatch,
+    KeysView,
     KillGauge,
     MarketView,
     OrderView,
@@ -69,7 +71,7 @@ API_VERSION = 1
 Command = (
     Halt | Resume | CancelAll | Flatten | Approve | Reject | Resolve | Unblock | ExplainDifference | ApproveDifference
     | AgentControl | PreviewTicket | SubmitTicket | BackUp | Query | ProposeChange | ApproveChange | RejectChange
-    | SetPassphrase | SwitchAi
+    | SetPassphrase | SwitchAi | UnlockKeys
 )  # fmt: skip
 
 
@@ -97,11 +99,11 @@ __all__ = [
     "API_VERSION", "EQUITY_UNIT", "AgentControl", "AgentStatus", "AgentView", "AmountError", "ApprovalView",
     "Approve", "ApproveChange", "ApproveDifference", "Autonomy", "BackUp", "BudgetView", "CancelAll",
     "CertificateView", "ChangeView", "CheckCode", "Command", "DifferenceView", "Direction", "Disposition", "DrillView",
-    "EngineClient", "EventBatch", "ExplainDifference", "Flatten", "Halt", "KillGauge", "KillTier", "KillUnit",
-    "MarketView", "Mode",
+    "EngineClient", "EventBatch", "ExplainDifference", "Flatten", "Halt", "KeysView", "KillGauge", "KillTier",
+    "KillUnit", "MarketView", "Mode",
     "OrderRole", "OrderStatus", "OrderType", "OrderView", "PolicyChange", "PolicyView", "PositionView",
     "PreviewTicket", "ProposeChange", "Query", "Reject", "RejectChange", "Reply", "Resolve", "Resume", "RiskCheck",
     "Sense", "SetPassphrase", "Side", "Snapshot", "SourceKind", "StreamLine", "SubmitTicket", "SwitchAi", "Ticket",
-    "TicketPreview", "TradeEffect", "TradingState", "Unblock", "Verdict", "amount", "describe_action", "frac",
-    "percent", "plain",
+    "TicketPreview", "TradeEffect", "TradingState", "Unblock", "UnlockKeys", "Verdict", "amount", "describe_action",
+    "frac", "percent", "plain",
 ]  # fmt: skip

@@ -210,6 +210,14 @@ class SetPassphrase:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnlockKeys:
+    """Open the key file with its passphrase; it stays open until the engine ends."""
+
+    passphrase: str = field(repr=False)
+    actor: str = "trader"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BackUp:
     """Make a proven copy of the store. to: the folder it goes into, "" for the store's own backups."""
 

@@ -201,7 +201,7 @@ class AgentView:
 class StreamLine:
     """One durable event as the decision stream shows it. seq: its journal row.
 
-    kind: decision, order, fill, state, kill, approval, agent, flatten or incident. action: "BUY 0.2 (0 -> 0.2)".
+    kind: decision, order, fill, state, kill, approval, agent, flatten, keys or incident. action: "BUY 0.2 (0 -> 0.2)".
     """
 
     seq: int
@@ -308,6 +308,18 @@ class PolicyView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeysView:
+    """Keys that agents wait for. names: of the keys; why: what stands in the way, and what to do about it.
+
+    wait_ms: how long no passphrase is looked at, because of wrong ones.
+    """
+
+    names: tuple[str, ...]
+    why: str
+    wait_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """Everything the console shows, as of one instant and one journal row.
 
@@ -317,6 +329,7 @@ class Snapshot:
     blocked: instrument -> why nothing may be entered there.
     progress: 0..1 through a recording, None where there is no end.
     equity_last, equity_last_ms: the last equity on record and when, for where no price values the account now.
+    keys: what must be unlocked, None: nothing.
     """
 
     seq: int
@@ -363,6 +376,7 @@ class Snapshot:
     equity_last: Decimal | None = None
     equity_last_ms: int | None = None
     policy: PolicyView | None = None
+    keys: KeysView | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

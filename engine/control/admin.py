@@ -1,4 +1,5 @@
-"""The admin's passphrase: only its salted scrypt hash is kept, in the keyring, or in a file that only we may read.
+"""The admin's passphrase: only its salted scrypt hash is kept: in the keyring, else in the key file where there is one,
+else in a file that only we may read.
 
 What is kept opens nothing by itself, so that a machine without a keyring (a server over SSH) may have it in a file:
 whoever can read the file can only try passphrases, at the price of scrypt for each. A keyring that stores plain text
@@ -18,6 +19,7 @@ from typing import Protocol
 
 from engine.errors import UsageError
 from engine.ids import new_salt
+from engine.keys import KeyFile
 
 SERVICE, USER = "quarterdeck", "admin-passphrase"
 FILE_NAME = "admin"
@@ -44,13 +46,15 @@ class Keyring(Protocol):
 class AdminSecret:
     """Keeps and checks the hash. Every method may take a second, and belongs in a thread.
 
-    keyring None: the machine's own, where one of `trusted` is there.
+    keyring None: the machine's own, where one of `trusted` is there. key_file None: there can be none. While that is
+    locked the admin is neither known nor unknown: nothing can be approved and no other passphrase set.
     """
 
     folder: Path
     keyring: Keyring | None = None
     trusted: tuple[str, ...] = TRUSTED
     work: int = WORK
+    key_file: KeyFile | None = None
     _found: bool = field(default=False, init=False)
 
     @property
@@ -61,7 +65,9 @@ class AdminSecret:
     @property
     def place(self) -> str:
         """Say where the hash is, or would be, kept."""
-        return "the keyring" if self._ring() is not None else str(self._path)
+        if self._ring() is not None:
+            return "the keyring"
+        return str(self.key_file.path if self.key_file is not None and self.key_file.exists else self._path)
 
     def is_right(self, passphrase: str) -> bool:
         """Tell whether a passphrase is the admin's. Raises UsageError when what is kept cannot be trusted."""
@@ -87,7 +93,7 @@ class AdminSecret:
         parts = ("scrypt", str(self.work), _text(salt), _text(_hash(passphrase, salt, self.work)))
         ring = self._ring()
         if ring is None:
-            self._write("$".join(parts))
+            self._file_away("$".join(parts))
             return
         try:
             ring.set_password(SERVICE, USER, "$".join(parts))
@@ -100,7 +106,16 @@ class AdminSecret:
             kept = ring.get_password(SERVICE, USER) if ring is not None else None
         except Exception as error:  # as above; a locked keyring must not make the file count
             raise UsageError(f"The keyring did not answer ({error}); unlock it, and try again.") from None
+        if not kept and self.key_file is not None and self.key_file.exists:
+            kept = self.key_file.find(USER)
         return kept or self._read()
+
+    def _file_away(self, text: str) -> None:
+        if self.key_file is None or not self.key_file.exists:
+            self._write(text)
+            return
+        self.key_file.put(USER, text)
+        self._path.unlink(missing_ok=True)
 
     @property
     def _path(self) -> Path:

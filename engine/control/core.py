@@ -21,6 +21,7 @@ from engine.control.governing import Governor
 from engine.control.guarding import Guard
 from engine.control.previewed import Seen
 from engine.control.shadowing import follow_rejected
+from engine.control.unlocking import Unlocking
 from engine.control.watching import Watch
 from engine.domain.agent import AgentStatus
 from engine.domain.events import (
@@ -62,6 +63,7 @@ class Core:
         self.watch = Watch(desk, policy, self.venue, self.halt, partial(act, self))
         self.guard = Guard(desk, policy, self.agents)
         self.governor: Governor | None = None
+        self.unlocking: Unlocking | None = None
         self.cycles = Cycles(desk, self._after_cycle, self._cycle_failed)
         self.flattening = Flattening(desk, self.venue, latch, policy)
         self.feed_status: FeedStatus | None = None

@@ -28,6 +28,7 @@ from engine.api import (
     SubmitTicket,
     SwitchAi,
     Unblock,
+    UnlockKeys,
 )
 from engine.control import differing, resolving, resuming, tickets
 from engine.control.approving import use
@@ -87,6 +88,7 @@ class Handlers:
             RejectChange: self._reject_change,
             SetPassphrase: self._passphrase,
             SwitchAi: self._switch_ai,
+            UnlockKeys: self._unlock,
             Query: self._query,
         }
 
@@ -205,6 +207,11 @@ class Handlers:
 
     async def _switch_ai(self, command: SwitchAi) -> Reply:
         return Reply(ok=True, text=switch_ai(self._core, command))
+
+    async def _unlock(self, command: UnlockKeys) -> Reply:
+        if self._core.unlocking is None:
+            raise RefusedError("This engine has no key file to unlock.")
+        return Reply(ok=True, text=await self._core.unlocking.unlock(command.passphrase, command.actor))
 
     async def _backup(self, command: BackUp) -> Reply:
         if self._back_up is None:

@@ -30,6 +30,7 @@ from engine.domain.events import (
     FlattenStarted,
     FundsMoved,
     Incident,
+    KeysTried,
     KillTierMoved,
     ModelAsked,
     OrderIntended,
@@ -306,6 +307,12 @@ def _tried(row: Recorded, event: AdminTried) -> Iterator[StreamLine]:
         yield _line(row, "policy", outcome=told, why=f"{event.wrong_tries} wrong tries in a row")
 
 
+def _keys_tried(row: Recorded, event: KeysTried) -> Iterator[StreamLine]:
+    told = f"{event.wrong_tries} wrong tries in a row" if event.wrong_tries else ""
+    outcome = "KEYS UNLOCKED" if event.right else "LOCKED OUT" if event.locked_until_ms else "WRONG PASSPHRASE"
+    yield _line(row, "keys", outcome=outcome, why=f"by {event.actor}" + (f": {told}" if told else ""))
+
+
 def _changes(changes: tuple[PolicyChange, ...]) -> str:
     return ", ".join(f"{each.field} {each.old} -> {each.new}" for each in changes)
 
@@ -342,4 +349,5 @@ _MAKERS = {
     ChangeRequested: _requested,
     ChangeAnswered: _change_answered,
     AdminTried: _tried,
+    KeysTried: _keys_tried,
 }

@@ -88,6 +88,7 @@ def snapshot(core: Core, *, mono_ms: float, progress: float | None, finished: bo
         equity_last=books.marked if books.marked_ms else None,
         equity_last_ms=books.marked_ms or None,
         policy=policy_view(core.governor, now_ms) if core.governor else None,
+        keys=core.unlocking.view(now_ms) if core.unlocking else None,
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from engine.domain.budget import SpendBook
 from engine.domain.counts import Baseline, Counters
 from engine.domain.events import ApprovalAsked, DifferenceFound, DifferenceKind, FlattenEnded, FlattenProven, Genesis
 from engine.domain.instrument import Instrument
+from engine.domain.key_tries import KeyTries
 from engine.domain.lanes import Lanes
 from engine.domain.memory import Memory
 from engine.domain.money import ZERO
@@ -92,6 +93,7 @@ class BookState:
     spend: SpendBook = field(default_factory=SpendBook)
     shadows: Shadows = field(default_factory=Shadows)
     asking: Asking = field(default_factory=Asking)
+    key_tries: KeyTries = field(default_factory=KeyTries)
     epoch: int = 0
     last_ts_ms: int = 0
     reconciled_ms: int = 0

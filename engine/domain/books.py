@@ -38,6 +38,7 @@ from engine.domain.events import (
     Genesis,
     Incident,
     InstrumentListed,
+    KeysTried,
     ModelAsked,
     OrderIntended,
     OrderResized,
@@ -401,4 +402,5 @@ _HANDLERS = {
     **dict.fromkeys(ASKING_EVENTS, Books._asking),
     **dict.fromkeys(LANE_EVENTS, lambda books, ts_ms, event: books.lanes.take(ts_ms, event)),
     **dict.fromkeys(ONLY_HERE, Books._stands),
+    KeysTried: lambda books, _ts_ms, event: books.key_tries.take(event),
 }

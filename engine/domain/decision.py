@@ -32,6 +32,7 @@ class Outcome(StrEnum):
     OVER_BUDGET = "OVER_BUDGET"
     STALE_INPUT = "STALE_INPUT"
     MODEL_ERROR = "MODEL_ERROR"
+    KEYS_LOCKED = "KEYS_LOCKED"
 
 
 class AnsweredBy(StrEnum):

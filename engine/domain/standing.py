@@ -30,7 +30,7 @@ class Standing:
         if type(event) is CycleHeld:  # the most frequent of all
             self.failing.ended(event.agent, failed=False)
         elif isinstance(event, CycleDone):
-            if event.agent != TRADER:
+            if event.agent != TRADER and event.outcome is not Outcome.KEYS_LOCKED:  # it waits for a person
                 answered = event.outcome is Outcome.DECIDED or event.answered_by is AnsweredBy.FALLBACK
                 self.failing.ended(event.agent, failed=not answered)
         elif isinstance(event, KillTierMoved):

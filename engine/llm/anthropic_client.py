@@ -16,11 +16,15 @@ VENDOR_URL = "https://api.anthropic.com"
 class AnthropicClient(SdkClient):
     """One provider that speaks Anthropic's protocol."""
 
-    def _load(self, key: str) -> Any:
+    @staticmethod
+    def _module() -> Any:
         import anthropic  # 0.9 s
 
+        return anthropic
+
+    def _load(self, key: str) -> Any:
         url = self.provider.base_url or VENDOR_URL
-        return anthropic.AsyncAnthropic(api_key=key, base_url=url, max_retries=0, http_client=self._http())
+        return self._module().AsyncAnthropic(api_key=key, base_url=url, max_retries=0, http_client=self._http())
 
     async def _send(self, request: ChatRequest) -> Any:
         fields: dict[str, Any] = {}

@@ -14,9 +14,14 @@ VENDOR_URL = "https://api.openai.com/v1"
 class OpenAiClient(SdkClient):
     """One provider that speaks OpenAI's protocol."""
 
-    def _load(self, key: str) -> Any:
+    @staticmethod
+    def _module() -> Any:
         import openai  # 0.3 s
 
+        return openai
+
+    def _load(self, key: str) -> Any:
+        openai = self._module()
         url = self.provider.base_url or VENDOR_URL
         # The environment's organization and project belong to another key than ours.
         nobody: Any = {"OpenAI-Organization": openai.Omit(), "OpenAI-Project": openai.Omit()}

@@ -12,7 +12,7 @@ from typing import Any
 from engine.clock import Clock
 from engine.domain.decision import Outcome
 from engine.domain.provider import Provider
-from engine.keys import Secret
+from engine.keys import KeysLockedError, Secret
 from engine.llm.chat import DETAIL_CHARACTERS_MAX, ChatReply, ChatRequest, of_error
 
 FindKey = Callable[[str], Secret | None]
@@ -38,7 +38,11 @@ class SdkClient(ABC):
         if self._sdk is not None:
             return ""
         name = self.provider.key_name
-        secret = self._find_key(name) if name else NO_KEY
+        try:
+            secret = self._find_key(name) if name else NO_KEY
+        except KeysLockedError as error:
+            self._module()  # now, for once the keys are unlocked the engine must not stand still for a second
+            return f"{self.provider.name} waits for its key: {error}"
         if secret is None:
             return f"there is no key for {self.provider.name}; give it with: quarterdeck keys set {name}"
         self._secret, self._sdk = secret, self._load(secret.value)
@@ -72,6 +76,11 @@ class SdkClient(ABC):
 
         limits = httpx2.Limits(max_connections=1_000)
         return httpx2.AsyncClient(trust_env=False, follow_redirects=False, limits=limits, verify=_trusted())
+
+    @staticmethod
+    @abstractmethod
+    def _module() -> Any:
+        """Return the SDK; the first call takes up to a second."""
 
     @abstractmethod
     def _load(self, key: str) -> Any:

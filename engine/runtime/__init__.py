@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from engine.config import check_flags, write_defaults
-    from engine.keys import list_keys, remove_key, set_key
+    from engine.keys import Keychain, passphrase_in_file
     from engine.ops.simulate.campaign import simulate
     from engine.paths import config_dir, default_store
     from engine.runtime.databases import back_up, describe, migrate, restore
@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from engine.runtime.reads import export, verify
     from engine.runtime.replay import ReplayOptions, replay
     from engine.runtime.rerun import rerun_cycle
+    from engine.runtime.unlocking import unlock
     from engine.store.lock import refuse_owned
 
 _HOMES = {
     "ConsoleOptions": "engine.runtime.hosts",
     "EngineHost": "engine.runtime.hosts",
+    "Keychain": "engine.keys",
     "ReplayOptions": "engine.runtime.replay",
     "back_up": "engine.runtime.databases",
     "carry_out": "engine.runtime.halting",
@@ -45,26 +47,25 @@ _HOMES = {
     "export": "engine.runtime.reads",
     "halt": "engine.runtime.halting",
     "import_recording": "engine.runtime.importing",
-    "list_keys": "engine.keys",
     "migrate": "engine.runtime.databases",
+    "passphrase_in_file": "engine.keys",
     "query": "engine.runtime.link",
     "refuse_owned": "engine.store.lock",
-    "remove_key": "engine.keys",
     "replay": "engine.runtime.replay",
     "rerun_cycle": "engine.runtime.rerun",
     "restore": "engine.runtime.databases",
-    "set_key": "engine.keys",
     "shadows": "engine.runtime.explaining",
     "simulate": "engine.ops.simulate.campaign",
+    "unlock": "engine.runtime.unlocking",
     "verify": "engine.runtime.reads",
     "write_defaults": "engine.config",
 }
 
 __all__ = [
-    "ConsoleOptions", "EngineHost", "ReplayOptions", "back_up", "carry_out", "changes_of_file", "check_flags",
-    "config_dir", "connect", "console_host", "default_store", "demo_host", "describe", "doctor", "drill", "export",
-    "halt", "import_recording", "list_keys", "migrate", "query", "refuse_owned", "remove_key", "replay",
-    "rerun_cycle", "restore", "set_key", "shadows", "simulate", "verify", "write_defaults",
+    "ConsoleOptions", "EngineHost", "Keychain", "ReplayOptions", "back_up", "carry_out", "changes_of_file",
+    "check_flags", "config_dir", "connect", "console_host", "default_store", "demo_host", "describe", "doctor", "drill",
+    "export", "halt", "import_recording", "migrate", "passphrase_in_file", "query", "refuse_owned", "replay",
+    "rerun_cycle", "restore", "shadows", "simulate", "unlock", "verify", "write_defaults",
 ]  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from engine.control.admin import AdminSecret
 from engine.control.core import Core
 from engine.control.governing import Governor, Ruled
 from engine.control.stream import Stream
+from engine.control.unlocking import Unlocking
 from engine.domain.agent import AgentConfig, AgentStatus, Schedule
 from engine.domain.books import Books
 from engine.domain.caps import caps_of
@@ -46,6 +47,7 @@ from engine.execution.latch import SendLatch
 from engine.execution.paper import PaperGateway
 from engine.execution.paper_store import PaperStore
 from engine.execution.router import Router
+from engine.keys import Keychain, KeyFile, find_key
 from engine.llm.client import ModelClient
 from engine.llm.journal_meter import JournalMeter
 from engine.market.state import MarketState
@@ -70,7 +72,8 @@ class Plan:
     that may tighten it; none in a replay, which must not depend on the machine. admin: None: the machine's own.
     folder: where the policy came from, so that a file it names is found beside it; None: the working directory.
     prices: of models; empty: none is asked that costs anything. providers: where models answer, by name. ai_timeout_ms:
-    of one request to one. ai_barred: why no language model is asked here, "" when they are.
+    of one request to one. ai_barred: why no language model is asked here, "" when they are. keys: where their keys
+    are, None: in the keyring and the environment alone.
     """
 
     policy: Policy
@@ -87,6 +90,7 @@ class Plan:
     environ: Mapping[str, str] = field(default_factory=dict)
     admin: AdminSecret | None = None
     folder: Path | None = None
+    keys: Keychain | None = None
 
 
 @dataclass(slots=True)
@@ -177,7 +181,9 @@ def assemble(
     desk.lanes = LaneRunner(desk, seconds, policy.paper) if seconds else None
     slots = slot_clock(plan.agents, books) if isinstance(clock, ManualClock) else None
     core = Core(desk, gateway, latch, policy, agents, plan.source, slots, venue)
-    core.governor = Governor(core, ruled, plan.admin or AdminSecret(config_dir()))
+    core.governor = Governor(core, ruled, plan.admin or _admin_of(plan))
+    if plan.keys is not None:
+        core.unlocking = Unlocking(core, plan.keys, models.prepare)
     if durable:
         with suppress(StoreError):  # a disk that is full at the start says so in other ways, and must not stop a halt
             core.flattening.file = EmergencyFile(paths.emergency)
@@ -188,7 +194,16 @@ def assemble(
 def models_of(plan: Plan, paths: StorePaths, clock: Clock) -> Models:
     """Return the way to the plan's language models."""
     store = PromptStore(paths.prompts)
-    return Models(plan.providers, store, clock.now_ms, timeout_ms=plan.ai_timeout_ms, barred=plan.ai_barred)
+    return Models(
+        plan.providers, store, clock.now_ms, timeout_ms=plan.ai_timeout_ms, barred=plan.ai_barred,
+        keys=plan.keys or find_key,
+    )  # fmt: skip
+
+
+def _admin_of(plan: Plan) -> AdminSecret:
+    """Return the machine's one admin: a command, too, must find the hash where a console with --config has put it."""
+    folder, mine = config_dir(), plan.keys.file if plan.keys is not None else None
+    return AdminSecret(folder, key_file=mine if mine is not None and mine.folder == folder else KeyFile(folder))
 
 
 def slot_clock(agents: Iterable[AgentConfig], books: Books) -> SlotClock | None:

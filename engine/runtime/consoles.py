@@ -30,6 +30,7 @@ from engine.domain.instrument import Instrument
 from engine.domain.policy import Policy
 from engine.errors import UsageError
 from engine.ids import new_store_id
+from engine.keys import Keychain
 from engine.market.feed import Feed
 from engine.market.recording import Recording
 from engine.market.replay_feed import ReplayFeed
@@ -38,6 +39,7 @@ from engine.runtime.compose import Plan, arm, assemble, genesis, wall_schedule
 from engine.runtime.hosts import DEMO_WARM_BARS, ConsoleOptions
 from engine.runtime.models import HURRIED
 from engine.runtime.reads import StoreReader, reading
+from engine.runtime.unlocking import unlock_at_start
 from engine.store import database
 from engine.store.copies import KEPT
 from engine.store.journal import Journal
@@ -83,6 +85,7 @@ async def build_console(stack: AsyncExitStack, options: ConsoleOptions) -> Engin
         feed, clock, plan = _watching(options, policy, agents, instruments)
     plan = replace(plan, prices=prices_of(options.config_dir, os.environ))
     plan = replace(plan, providers=providers_of(options.config_dir), ai_timeout_ms=timeout_ms_of())
+    plan = replace(plan, keys=Keychain(options.config_dir))
     return await _serve(stack, options.store, plan, feed, clock)
 
 
@@ -164,6 +167,8 @@ async def _serve(
     stack.callback(parts.close)
     await arm(parts, plan, clock.now_ms())
     stack.push_async_callback(parts.models.close)
+    if plan.keys is not None:
+        await unlock_at_start(parts.core, plan.keys, plan.environ)
     for problem in parts.models.prepare():
         journal.record(clock.now_ms(), Incident(code="MODEL_NOT_READY", text=problem))
     reader = StoreReader(paths, parts.core)

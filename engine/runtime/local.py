@@ -19,9 +19,11 @@ from engine.domain.order import OrderRole
 from engine.domain.policy import Policy
 from engine.domain.prices import NO_PRICES
 from engine.errors import UsageError
+from engine.keys import Keychain
 from engine.paths import StorePaths, config_dir
 from engine.runtime.compose import Parts, Plan, arm, assemble
 from engine.runtime.reads import StoreReader
+from engine.runtime.unlocking import unlock_at_start
 from engine.store.journal import Journal
 
 NO_ENGINE = "no engine is running"
@@ -49,6 +51,8 @@ class LocalLink:
         if not self.armed and not isinstance(command, Query):
             self.armed = True
             await arm(self.parts, self.plan, self.parts.core.desk.clock.now_ms())
+            if self.plan.keys is not None:
+                await unlock_at_start(self.parts.core, self.plan.keys, self.plan.environ)
         reader = StoreReader(self.parts.journal.paths, self.parts.core)
         try:
             reply = await Handlers(self.parts.core, reader.read).handle(command)
@@ -124,5 +128,6 @@ def _plan_of(journal: Journal, *, anyway: bool) -> tuple[Plan, str]:
         prices=prices,
         providers=providers,
         folder=folder,
+        keys=Keychain(folder),
     )
     return plan, note

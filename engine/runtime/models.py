@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 from engine.agents.cycle import Desk
 from engine.agents.language import LanguageClient
@@ -10,7 +11,7 @@ from engine.agents.manager import RunningAgent
 from engine.clock import Clock, SystemClock
 from engine.domain.agent import AgentConfig
 from engine.domain.provider import Protocol, Provider
-from engine.keys import find_key
+from engine.keys import Keychain, find_key
 from engine.llm.anthropic_client import AnthropicClient
 from engine.llm.asking import Asker
 from engine.llm.client import ModelClient
@@ -37,7 +38,7 @@ class Models:
 
     def __init__(
         self, providers: Mapping[str, Provider], store: PromptStore, now_ms: Callable[[], int], *, timeout_ms: int,
-        barred: str = "", wall: Clock | None = None, keys: FindKey = find_key,
+        barred: str = "", wall: Clock | None = None, keys: FindKey | Keychain = find_key,
     ) -> None:  # fmt: skip
         self._providers = providers
         self._store = store
@@ -45,7 +46,8 @@ class Models:
         self._timeout_ms = timeout_ms
         self._barred = barred
         self._wall = wall or SystemClock()
-        self._keys = keys
+        self._keys = keys.find if isinstance(keys, Keychain) else keys
+        self._why_locked = keys.why_locked if isinstance(keys, Keychain) else _never_locked
         self._turns = Turns()
         self.askers: dict[str, Asker] = {}
 
@@ -57,6 +59,7 @@ class Models:
         return LanguageClient(
             config, model, self._asker(provider), HeuristicClient(), self._store, self._wall, self._turns,
             self._timeout_ms, barred=self._barred,
+            locked=partial(self._locked, provider),
         )  # fmt: skip
 
     def attach(self, desk: Desk, agents: Iterable[RunningAgent]) -> None:
@@ -66,15 +69,22 @@ class Models:
                 agent.client.attach(desk, agent, desk.meter)
 
     def prepare(self) -> list[str]:
-        """Load SDKs and keys before anything runs, for that takes a second; return what is missing."""
+        """Load SDKs and keys before anything runs, for that takes a second; return what is missing.
+
+        A key that is only locked is not missing.
+        """
         if self._barred:
             return []
-        return [problem for asker in self.askers.values() if (problem := asker.chat.prepare())]
+        said = {name: asker.chat.prepare() for name, asker in self.askers.items()}
+        return [problem for name, problem in said.items() if problem and not self._locked(name)]
 
     async def close(self) -> None:
         """Let all connections go."""
         for asker in self.askers.values():
             await asker.chat.close()
+
+    def _locked(self, provider: str) -> str:
+        return self._why_locked(self._providers[provider].key_name)
 
     def _asker(self, name: str) -> Asker:
         if name not in self.askers:
@@ -82,3 +92,7 @@ class Models:
             chat = CLIENTS[provider.kind](provider, self._keys, self._wall)
             self.askers[name] = Asker(name, chat, self._wall, self._now_ms, self._turns)
         return self.askers[name]
+
+
+def _never_locked(_name: str) -> str:
+    return ""

@@ -18,6 +18,7 @@ from engine.domain.events.governance import (
     PolicyFileSeen,
     PolicyVersioned,
 )
+from engine.domain.events.keys import KeysTried
 from engine.domain.events.killing import AgentWaits, KillTierMoved
 from engine.domain.events.money import (
     Adjusted,
@@ -68,7 +69,7 @@ Event = (
     | PolicyFileSeen | KillTierMoved | AgentWaits | FlattenProven | StopTrailed | ShadowEntered | ShadowEnded
     | BudgetHeld | BudgetPosted | BudgetCapped | AiSwitched
     | ModelAsked | CycleSkipped | SituationKept | LaneOpened
-    | LaneFilled
+    | LaneFilled | KeysTried
 )  # fmt: skip
 
 EVENT_TYPES: dict[int, type] = {cls.KIND: cls for cls in Event.__args__}  # type: ignore[attr-defined]
@@ -124,6 +125,7 @@ __all__ = [
     "Genesis",
     "Incident",
     "InstrumentListed",
+    "KeysTried",
     "KillTierMoved",
     "LaneFilled",
     "LaneOpened",
