@@ -4,66 +4,67 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StorePaths:
-    """The files of one store directory (DESIGN section 9)."""
+    """The files of one store directory (DESIGN section 9); each path is made once, for the send path asks for them."""
 
     root: Path
 
-    @property
+    @cached_property
     def store_db(self) -> Path:
         """Journal and tables."""
         return self.root / "store.db"
 
-    @property
+    @cached_property
     def paper_db(self) -> Path:
         """The paper venue's own truth."""
         return self.root / "paper.db"
 
-    @property
+    @cached_property
     def anchor(self) -> Path:
         """Last seq and hash, outside the database."""
         return self.root / "anchor"
 
-    @property
+    @cached_property
     def lock(self) -> Path:
         """Held by the one engine of this store."""
         return self.root / "lock"
 
-    @property
+    @cached_property
     def halt_latch(self) -> Path:
         """While this file exists, nothing is sent."""
         return self.root / "HALT"
 
-    @property
+    @cached_property
     def prompts(self) -> Path:
         """What models were asked and answered, by hash."""
         return self.root / "prompts"
 
-    @property
+    @cached_property
     def emergency(self) -> Path:
         """Closing orders sent while the database could not be written; the next start takes them in."""
         return self.root / "emergency"
 
-    @property
+    @cached_property
     def drill(self) -> Path:
         """What the last drill measured."""
         return self.root / "drill.json"
 
-    @property
+    @cached_property
     def backups(self) -> Path:
         """Proven copies, one directory each."""
         return self.root / "backups"
 
-    @property
+    @cached_property
     def restoring(self) -> Path:
         """A backup on its way into the store's place; while it is here, a restore was cut off."""
         return self.root / "restoring"
 
-    @property
+    @cached_property
     def socket(self) -> Path:
         """The control socket of the engine that holds the lock."""
         return self.root / "control.sock"

@@ -18,7 +18,7 @@ from engine.store.lock import StoreLock, take_lock
 from engine.store.packing import pack
 from engine.store.places import trouble
 from engine.store.recovery import Recovered, check_anchor, recover, refuse_batch, refuse_lost, refuse_mode
-from engine.store.staging import copied
+from engine.store.staging import adopt, copied
 from engine.store.tables import Changes, market_name, order_key, write_changes
 from engine.store.trails import apply_event
 
@@ -71,7 +71,6 @@ class Journal:
         self._before = self.seq - found.sum.rows
         self._acted = found.sum.acted
         self._day = self.books.last_ts_ms // DAY_MS
-        self._is_whole = True
 
     @classmethod
     def create(
@@ -167,7 +166,7 @@ class Journal:
 
     def sum_up(self) -> None:
         """Write a checkpoint if the next start would otherwise read many rows; closing does it too."""
-        if self._is_whole and (self._acted >= ACTED_FEW or self.seq - self._before >= ROWS_FEW):
+        if self._acted >= ACTED_FEW or self.seq - self._before >= ROWS_FEW:
             self._checkpoint(self.books.last_ts_ms)
 
     def _is_due(self, ts_ms: int) -> bool:
@@ -271,7 +270,7 @@ class Journal:
         return True
 
     # Live: one durable transaction a record. The events are applied to a copy first, because the tables are made
-    # from the state after each; the books themselves change only once the commit is done.
+    # from the state after each; the books themselves take the copy's parts over only once the commit is done.
 
     def _commit_now(self, ts_ms: int, events: tuple[Event, ...]) -> None:
         texts = [self._checked(event, events[:place]) for place, event in enumerate(events)]
@@ -286,12 +285,9 @@ class Journal:
             postings = apply_event(staged, ts_ms, event, self._open(), seq, events[:place])
             changes.take(seq, event, postings, staged)
         self._write(rows, changes, seq, head)
-        self._is_whole = False
         self.seq, self._head = seq, head
-        for event_seq, event in enumerate(events, seq - len(events) + 1):
-            apply_event(self.books, ts_ms, event, self._open(), event_seq)
-            self._acted += event.KIND != codec.HELD
-        self._is_whole = True
+        adopt(self.books, staged)
+        self._acted += sum(event.KIND != codec.HELD for event in events)
         self._mark_anchor(ts_ms)
 
     # Batch: rows wait in memory for the next flush. A hold, which is nearly every row of a replay, goes the short way.
