@@ -68,6 +68,7 @@ def budget_facts(snapshot: Snapshot, width: int) -> list[Row]:
         ("Pace", _pace(budget), ""),
         ("A decision", _dollars(budget.usd_per_decision), ""),
         ("A trade", _dollars(budget.usd_per_trade), ""),
+        *([("Beside them", f"{_dollars(budget.usd_beside)} for shadows and reruns", "")] if budget.usd_beside else []),
         ("Day's P&L", _profit(snapshot, budget), ""),
     ]
     rows = [row for label, value, ink in parts for row in labelled(label, value, ink, width, 0)]

@@ -13,7 +13,7 @@ from console.options import command
 from console.output import print_fields, print_json, print_rows
 
 DAYS = 30
-_GROUPS = ("by_provider", "by_model", "by_agent")
+_GROUPS = ("by_provider", "by_model", "by_agent", "by_purpose")
 _FIGURES = ("calls", "input_tokens", "output_tokens", "cached_tokens", "charged_in_full", "above_reservation", "usd")
 _WINDOWS = ("scope", "window", "spent_usd", "reserved_usd", "cap_usd", "spent_tokens", "reserved_tokens", "cap_tokens",
             "usd_per_hour", "runs_out")  # fmt: skip
@@ -37,7 +37,9 @@ def spend(store: Path | None, as_json: bool, days: int) -> None:
     for name in _GROUPS:
         if found["summary"][name]:
             _section(name.replace("_", " ").capitalize(), found["summary"][name], ())
-    _section("Ledger", found["ledger"], ("day", "provider", "model", "agent", *_FIGURES), "No call in these days.")
+    _section(
+        "Ledger", found["ledger"], ("day", "purpose", "provider", "model", "agent", *_FIGURES), "No call in these days."
+    )
 
 
 def _section(title: str, rows: list[dict[str, Any]], columns: tuple[str, ...], nothing: str = "") -> None:

@@ -14,6 +14,7 @@ from engine.api.commands import (
     Approve,
     ApproveChange,
     ApproveDifference,
+    AskAgain,
     BackUp,
     CancelAll,
     ExplainDifference,
@@ -71,7 +72,7 @@ API_VERSION = 1
 Command = (
     Halt | Resume | CancelAll | Flatten | Approve | Reject | Resolve | Unblock | ExplainDifference | ApproveDifference
     | AgentControl | PreviewTicket | SubmitTicket | BackUp | Query | ProposeChange | ApproveChange | RejectChange
-    | SetPassphrase | SwitchAi | UnlockKeys
+    | SetPassphrase | SwitchAi | UnlockKeys | AskAgain
 )  # fmt: skip
 
 
@@ -97,7 +98,7 @@ class EngineClient(Protocol):
 
 __all__ = [
     "API_VERSION", "EQUITY_UNIT", "AgentControl", "AgentStatus", "AgentView", "AmountError", "ApprovalView",
-    "Approve", "ApproveChange", "ApproveDifference", "Autonomy", "BackUp", "BudgetView", "CancelAll",
+    "Approve", "ApproveChange", "ApproveDifference", "AskAgain", "Autonomy", "BackUp", "BudgetView", "CancelAll",
     "CertificateView", "ChangeView", "CheckCode", "Command", "DifferenceView", "Direction", "Disposition", "DrillView",
     "EngineClient", "EventBatch", "ExplainDifference", "Flatten", "Halt", "KeysView", "KillGauge", "KillTier",
     "KillUnit", "MarketView", "Mode",

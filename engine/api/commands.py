@@ -118,6 +118,20 @@ class SwitchAi:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AskAgain:
+    """Ask a language model a recorded cycle's question again; nothing of it is traded.
+
+    model: "provider:model". usd_max: what the trader agreed to; None: nothing is asked, and the answer says what it
+    would cost at most.
+    """
+
+    cycle_id: str
+    model: str
+    usd_max: Decimal | None = None
+    actor: str = "trader"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AgentControl:
     """Start, pause, resume or stop one agent. action: one of those words."""
 

@@ -142,6 +142,7 @@ class BudgetView:
     today's, of the agents that asked. day_pnl_after: the day's profit after what models cost; share_of_pnl: what they
     cost of it. Both None where it is not in dollars; the share too where there is no profit.
     off_reason: why models may not be asked, "" when they may. notice: what to do about the price list, "" for nothing.
+    usd_beside: of usd_spent, what reruns and shadows cost; a decision's and a trade's share are without it.
     """
 
     usd_spent: Decimal
@@ -166,6 +167,7 @@ class BudgetView:
     share_of_pnl: Decimal | None = None
     off_reason: str = ""
     notice: str = ""
+    usd_beside: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

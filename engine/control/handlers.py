@@ -10,6 +10,7 @@ from engine.api import (
     Approve,
     ApproveChange,
     ApproveDifference,
+    AskAgain,
     BackUp,
     CancelAll,
     Command,
@@ -53,6 +54,9 @@ Reader = Callable[[str, dict[str, str]], Awaitable[Any]]
 Backer = Callable[[str], Awaitable[Any]]
 """Makes a backup in a folder, "" for the store's own, and describes it."""
 
+Rerunner = Callable[[AskAgain], Awaitable[Reply]]
+"""Asks a model a recorded question again, or says what that would cost."""
+
 AGENT_ACTIONS = {
     "start": AgentStatus.RUNNING,
     "resume": AgentStatus.RUNNING,
@@ -64,10 +68,13 @@ AGENT_ACTIONS = {
 class Handlers:
     """Carries commands out on the engine's thread. A refusal is a Reply, never an exception."""
 
-    def __init__(self, core: Core, read: Reader, back_up: Backer | None = None) -> None:
+    def __init__(
+        self, core: Core, read: Reader, back_up: Backer | None = None, ask_again: Rerunner | None = None
+    ) -> None:
         self._core = core
         self._read = read
         self._back_up = back_up
+        self._rerun = ask_again
         self._by_type: dict[type, Callable[[Any], Awaitable[Reply]]] = {
             Halt: self._halt,
             Resume: self._resume,
@@ -89,6 +96,7 @@ class Handlers:
             SetPassphrase: self._passphrase,
             SwitchAi: self._switch_ai,
             UnlockKeys: self._unlock,
+            AskAgain: self._ask_again,
             Query: self._query,
         }
 
@@ -212,6 +220,11 @@ class Handlers:
         if self._core.unlocking is None:
             raise RefusedError("This engine has no key file to unlock.")
         return Reply(ok=True, text=await self._core.unlocking.unlock(command.passphrase, command.actor))
+
+    async def _ask_again(self, command: AskAgain) -> Reply:
+        if self._rerun is None:
+            raise RefusedError("This engine asks no models.")
+        return await self._rerun(command)
 
     async def _backup(self, command: BackUp) -> Reply:
         if self._back_up is None:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from engine.api import BudgetView, SwitchAi
 from engine.control.core import Core
 from engine.domain.books import Books
-from engine.domain.budget import IN_ALL, Window, cap_of
+from engine.domain.budget import AGENT, IN_ALL, PURPOSE, Purpose, SpendBook, Window, cap_of
 from engine.domain.burning import burn, runs_out_ms
 from engine.domain.caps import caps_of
 from engine.domain.money import ZERO
@@ -44,6 +44,8 @@ def budget_view(core: Core, now_ms: int) -> BudgetView:
     cap, month_cap = cap_of(caps, IN_ALL, Window.DAY), cap_of(caps, IN_ALL, Window.MONTH)
     assert cap is not None  # all calls together always have one
     assert month_cap is not None
+    beside_usd = _beside(spend)
+    decided_usd = day.usd - beside_usd
     pace = burn(day.usd, spend.first_ms or now_ms, now_ms)
     trades = sum(core.books.trades_on(agent, now_ms) for agent in _asking(core.books))
     off = [f"{name or 'all'}: {each.reason}" for name, each in spend.off.items() if spend.why_off(name, now_ms)]
@@ -65,8 +67,9 @@ def budget_view(core: Core, now_ms: int) -> BudgetView:
         runs_out_ms=runs_out_ms(cap.usd - day.usd - held, pace, Window.DAY, now_ms) if day.calls else None,
         decisions=day.cycles,
         trades=trades,
-        usd_per_decision=_share(day.usd, day.cycles),
-        usd_per_trade=_share(day.usd, trades),
+        usd_per_decision=_share(decided_usd, day.cycles),
+        usd_per_trade=_share(decided_usd, trades),
+        usd_beside=beside_usd,
         day_pnl_after=_after(core, day.usd),
         share_of_pnl=_share_of_pnl(core, day.usd),
         off_reason="; ".join(off),
@@ -74,8 +77,17 @@ def budget_view(core: Core, now_ms: int) -> BudgetView:
     )
 
 
+def _beside(spend: SpendBook) -> Decimal:
+    """Return what was asked today without deciding anything: reruns, and shadows."""
+    return sum((spend.spent(Window.DAY, f"{PURPOSE}:{each.value}").usd for each in Purpose), ZERO)
+
+
 def _asking(books: Books) -> tuple[str, ...]:
-    return tuple(scope.partition(":")[2] for scope in books.spend.daily if scope.startswith("agent:"))
+    """Return the agents whose decisions were asked for today; shadows and reruns decide nothing."""
+    daily = books.spend.daily
+    return tuple(
+        name.partition(":")[2] for name, spent in daily.items() if name.startswith(f"{AGENT}:") and spent.cycles
+    )
 
 
 def _share(usd: Decimal, whole: int) -> Decimal | None:

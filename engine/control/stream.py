@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 
 from engine.api import EventBatch, StreamLine
+from engine.domain.budget import Purpose
 from engine.domain.decision import AnsweredBy, Outcome, describe_action
 from engine.domain.events import (
     Adjusted,
@@ -15,6 +16,7 @@ from engine.domain.events import (
     AiSwitched,
     ApprovalAsked,
     ApprovalClosed,
+    BesideDone,
     ChangeAnswered,
     ChangeRequested,
     CycleDone,
@@ -118,6 +120,16 @@ def _attempted(row: Recorded, event: ModelAsked) -> Iterator[StreamLine]:
     if event.outcome is not Outcome.DECIDED:
         why = f"{event.provider}:{event.model}, attempt {event.attempt}: {event.detail}"
         yield _line(row, "agent", agent=event.agent, outcome=event.outcome.value, why=why, cycle_id=event.cycle_id)
+
+
+def _beside(row: Recorded, event: BesideDone) -> Iterator[StreamLine]:
+    """One line a question that failed, and one a rerun; a shadow's answer shows in its lane."""
+    decided = event.outcome is Outcome.DECIDED
+    if decided and event.purpose is Purpose.SHADOW:
+        return
+    why = f"{event.model}: {'' if decided else f'{event.detail}, '}for {plain(event.cost_usd)} USD"
+    word = f"{event.purpose.value.upper()} {event.outcome.value}"
+    yield _line(row, "agent", agent=event.agent, outcome=word, why=why, cycle_id=event.cycle_id)
 
 
 def _skipped(row: Recorded, event: CycleSkipped) -> Iterator[StreamLine]:
@@ -320,6 +332,7 @@ def _changes(changes: tuple[PolicyChange, ...]) -> str:
 _MAKERS = {
     CycleDone: _cycle,
     ModelAsked: _attempted,
+    BesideDone: _beside,
     CycleSkipped: _skipped,
     OrderIntended: _intended,
     OrdersUpdated: _updated,

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from engine.domain.agent import AgentStatus
 from engine.domain.asking import Asking
+from engine.domain.beside import Beside
 from engine.domain.budget import SpendBook
 from engine.domain.counts import Baseline, Counters
 from engine.domain.events import ApprovalAsked, DifferenceFound, DifferenceKind, FlattenEnded, FlattenProven, Genesis
@@ -94,6 +95,7 @@ class BookState:
     shadows: Shadows = field(default_factory=Shadows)
     asking: Asking = field(default_factory=Asking)
     key_tries: KeyTries = field(default_factory=KeyTries)
+    beside: Beside = field(default_factory=Beside)
     epoch: int = 0
     last_ts_ms: int = 0
     reconciled_ms: int = 0

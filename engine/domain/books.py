@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from engine.domain.agent import EXTERNAL
 from engine.domain.asking import ASKING_EVENTS
+from engine.domain.beside import BESIDE_EVENTS
 from engine.domain.book_state import DAY_MS, BookState
 from engine.domain.counts import Baseline
 from engine.domain.events import (
@@ -400,6 +401,7 @@ _HANDLERS = {
     DifferenceClosed: Books._closed,
     **dict.fromkeys(GOVERNANCE_EVENTS, Books._governed),
     **dict.fromkeys(ASKING_EVENTS, Books._asking),
+    **dict.fromkeys(BESIDE_EVENTS, lambda books, ts_ms, event: books.beside.take(event)),
     **dict.fromkeys(LANE_EVENTS, lambda books, ts_ms, event: books.lanes.take(ts_ms, event)),
     **dict.fromkeys(ONLY_HERE, Books._stands),
     KeysTried: lambda books, _ts_ms, event: books.key_tries.take(event),

@@ -17,8 +17,11 @@ from engine.domain.prices import Rates
 
 DAY_MS = 86_400_000
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
-IN_ALL, PROVIDER, AGENT = "", "provider", "agent"
-"""Scopes of caps: all calls together; each provider or agent by itself. One alone is "provider:anthropic"."""
+IN_ALL, PROVIDER, AGENT, PURPOSE = "", "provider", "agent", "purpose"
+"""Scopes of caps: all calls together; each provider or agent by itself. One alone is "provider:anthropic".
+
+What is asked beside trading is counted under its purpose too, which has no cap of its own.
+"""
 USD = "USD"
 TOKENS = "tokens"
 
@@ -28,6 +31,13 @@ class Window(StrEnum):
 
     DAY = "day"
     MONTH = "month"
+
+
+class Purpose(StrEnum):
+    """What a call beside trading is for; a call that may trade has none."""
+
+    RERUN = "rerun"
+    SHADOW = "shadow"
 
 
 class HowPosted(StrEnum):
@@ -53,7 +63,7 @@ Caps = tuple[Cap, ...]
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What was posted. cycles: how many it was for; a cycle that asks twice in a row makes two calls."""
+    """What was posted. cycles: how many decisions it was for; a cycle that asks twice in a row makes two calls."""
 
     usd: Decimal = ZERO
     tokens: int = 0
@@ -66,7 +76,10 @@ NOTHING = Tally()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenHold:
-    """A call that may be under way. usd, tokens: what it may cost at most; day, month: the windows it belongs to."""
+    """A call that may be under way. usd, tokens: what it may cost at most; day, month: the windows it belongs to.
+
+    purpose: None for a decision's.
+    """
 
     hold_id: str
     provider: str
@@ -79,6 +92,7 @@ class OpenHold:
     day: int
     month: int
     held_ms: int
+    purpose: Purpose | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,13 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from engine.domain.budget import NOTHING, AiOff, HowPosted, OpenHold, SpendBook, Tally, scopes_of
+from engine.domain.budget import NOTHING, PURPOSE, AiOff, HowPosted, OpenHold, SpendBook, Tally, scopes_of
+from engine.domain.events.beside import HoldTagged
 from engine.domain.events.budget import AiSwitched, BudgetCapped, BudgetHeld, BudgetPosted
 from engine.domain.money import plain
 from engine.errors import StoreError
 
-SpendingEvent = BudgetHeld | BudgetPosted | BudgetCapped | AiSwitched
+SpendingEvent = BudgetHeld | BudgetPosted | BudgetCapped | AiSwitched | HoldTagged
 
 
 def after(book: SpendBook, ts_ms: int, event: SpendingEvent) -> SpendBook:
@@ -60,6 +61,14 @@ def _wrong_hold(book: SpendBook, ts_ms: int, event: BudgetHeld, tokens: int) -> 
     return str(over) if over is not None else ""
 
 
+def after_tagged(book: SpendBook, ts_ms: int, event: HoldTagged) -> SpendBook:
+    """Return the book with a hold's purpose in it."""
+    hold = book.holds.get(event.hold_id)
+    if hold is None or hold.purpose is not None:
+        raise StoreError(f"the hold {event.hold_id} is not open, or has a purpose already.")
+    return replace(book, holds={**book.holds, event.hold_id: replace(hold, purpose=event.purpose)})
+
+
 def after_posted(book: SpendBook, ts_ms: int, event: BudgetPosted) -> SpendBook:
     """Return the book with a hold's cost in the hold's place. The windows are those it was made in."""
     hold = book.holds.get(event.hold_id)
@@ -69,7 +78,8 @@ def after_posted(book: SpendBook, ts_ms: int, event: BudgetPosted) -> SpendBook:
     if event.usd != usd:
         raise StoreError(f"the hold {event.hold_id} was posted at {plain(event.usd)} USD, not at {plain(usd)}.")
     holds = {key: each for key, each in book.holds.items() if key != event.hold_id}
-    cost = Tally(usd, tokens, 1, int(book.cycle_of.get(hold.agent) != hold.cycle_id))
+    decides = hold.purpose is None
+    cost = Tally(usd, tokens, 1, int(decides and book.cycle_of.get(hold.agent) != hold.cycle_id))
     over = usd > hold.usd or tokens > hold.tokens
     return replace(
         book,
@@ -77,7 +87,7 @@ def after_posted(book: SpendBook, ts_ms: int, event: BudgetPosted) -> SpendBook:
         daily=_added(book.daily, hold, cost) if hold.day == book.day else book.daily,
         monthly=_added(book.monthly, hold, cost) if hold.month == book.month else book.monthly,
         total=_sum(book.total, cost),
-        cycle_of={**book.cycle_of, hold.agent: hold.cycle_id},
+        cycle_of={**book.cycle_of, hold.agent: hold.cycle_id} if decides else book.cycle_of,
         overruns=book.overruns + over,
     )
 
@@ -120,7 +130,9 @@ def _moved_back(book: SpendBook, ts_ms: int) -> SpendBook:
 
 
 def _added(tallies: Mapping[str, Tally], hold: OpenHold, cost: Tally) -> dict[str, Tally]:
-    added = {scope: _sum(tallies.get(scope, NOTHING), cost) for scope in scopes_of(hold.provider, hold.agent)}
+    beside = () if hold.purpose is None else (f"{PURPOSE}:{hold.purpose.value}",)
+    scopes = (*scopes_of(hold.provider, hold.agent), *beside)
+    added = {scope: _sum(tallies.get(scope, NOTHING), cost) for scope in scopes}
     return {**tallies, **added}
 
 
@@ -130,6 +142,7 @@ def _sum(one: Tally, other: Tally) -> Tally:
 
 SPENDING: Mapping[type, Callable[[SpendBook, int, Any], SpendBook]] = {
     BudgetHeld: after_held,
+    HoldTagged: after_tagged,
     BudgetPosted: after_posted,
     BudgetCapped: after_capped,
     AiSwitched: after_switched,

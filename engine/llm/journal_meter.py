@@ -11,8 +11,8 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from engine.clock import Clock
-from engine.domain.budget import Caps, HowPosted, OpenHold
-from engine.domain.events import AiSwitched, BudgetCapped, BudgetHeld, BudgetPosted, Event, Incident
+from engine.domain.budget import Caps, HowPosted, OpenHold, Purpose
+from engine.domain.events import AiSwitched, BudgetCapped, BudgetHeld, BudgetPosted, Event, HoldTagged, Incident
 from engine.domain.money import ZERO, plain
 from engine.domain.prices import PriceList
 from engine.domain.spending import charge
@@ -38,17 +38,29 @@ class JournalMeter:
         self._late: dict[str, BudgetPosted] = {}
 
     def hold(
-        self,
-        *,
-        provider: str,
-        model: str,
-        agent: str,
-        cycle_id: str,
-        input_tokens: int,
-        output_tokens_max: int,
+        self, *, provider: str, model: str, agent: str, cycle_id: str, input_tokens: int, output_tokens_max: int,
+        now_ms: int, purpose: Purpose | None = None,
+    ) -> Hold | OverBudget:  # fmt: skip
+        """Reserve the worst case of one call, or say why it may not be made. The hold is on disk when this returns.
+
+        purpose: of a call beside trading.
+        """
+        held = self._wanted(provider, model, agent, cycle_id, input_tokens, output_tokens_max, now_ms)
+        if isinstance(held, OverBudget):
+            return held
+        return self._refusal(held, now_ms) or self._held(held, now_ms, purpose)
+
+    def quote(
+        self, *, provider: str, model: str, agent: str, input_tokens: int, output_tokens_max: int, now_ms: int
+    ) -> Decimal | OverBudget:
+        """Return what one call would reserve now, in USD, or why it may not be made. Nothing is written."""
+        held = self._wanted(provider, model, agent, "", input_tokens, output_tokens_max, now_ms)
+        return held if isinstance(held, OverBudget) else self._refusal(held, now_ms) or held.usd
+
+    def _wanted(
+        self, provider: str, model: str, agent: str, cycle_id: str, input_tokens: int, output_tokens_max: int,
         now_ms: int,
-    ) -> Hold | OverBudget:
-        """Reserve the worst case of one call, or say why it may not be made. The hold is on disk when this returns."""
+    ) -> BudgetHeld | OverBudget:  # fmt: skip
         if not (0 < input_tokens <= TOKENS_MAX and 0 < output_tokens_max <= TOKENS_MAX):
             text = f"{input_tokens} and {output_tokens_max} tokens cannot be reserved; both must be above 0."
             return OverBudget(code=BudgetCode.BAD_COUNT, sentence=text)
@@ -61,7 +73,7 @@ class JournalMeter:
                 f"{price.context_tokens:,} that {provider}:{model} takes by {price.origin}."
             )
             return OverBudget(code=BudgetCode.TOO_LONG, sentence=text)
-        held = BudgetHeld(
+        return BudgetHeld(
             hold_id=f"h{self._journal.books.spend.made + 1}",
             cycle_id=cycle_id,
             agent=agent,
@@ -72,7 +84,6 @@ class JournalMeter:
             rates=price.rates,
             usd=price.rates.worst(input_tokens, output_tokens_max),
         )
-        return self._refusal(held, now_ms) or self._held(held, now_ms)
 
     def post(self, hold: Hold, usage: Usage | None) -> Decimal:
         """Put what a call cost in its hold's place and return it, in USD; posting twice charges once.
@@ -120,12 +131,13 @@ class JournalMeter:
         over = spend.over(self.caps(), held.provider, held.agent, held.usd, tokens)
         return OverBudget(code=BudgetCode.OVER_CAP, sentence=str(over), over=over) if over is not None else None
 
-    def _held(self, held: BudgetHeld, now_ms: int) -> Hold | OverBudget:
+    def _held(self, held: BudgetHeld, now_ms: int, purpose: Purpose | None) -> Hold | OverBudget:
         caps = self.caps()
         events: list[Event] = [] if caps == self._journal.books.spend.caps else [BudgetCapped(caps=caps)]
         try:
             self._post_late()
-            self._write(now_ms, *events, held)
+            tag = () if purpose is None else (HoldTagged(hold_id=held.hold_id, purpose=purpose),)
+            self._write(now_ms, *events, held, *tag)
         except StoreError as error:
             return OverBudget(code=BudgetCode.NOT_WRITTEN, sentence=f"the reservation was not written: {error}")
         return Hold(hold_id=held.hold_id, usd=held.usd)

@@ -35,6 +35,7 @@ from engine.market.feed import Feed
 from engine.market.recording import Recording
 from engine.market.replay_feed import ReplayFeed
 from engine.paths import StorePaths
+from engine.runtime.asking_again import Again
 from engine.runtime.compose import Plan, arm, assemble, genesis, wall_schedule
 from engine.runtime.hosts import DEMO_WARM_BARS, ConsoleOptions
 from engine.runtime.models import HURRIED
@@ -175,7 +176,8 @@ async def _serve(
     stack.push_async_callback(reader.close)
     wall = SystemClock()
     upkeep = Upkeep(parts.core, paths, wall, keep=KEPT if keeps_backups else 0)
-    handlers = Handlers(parts.core, reader.read, upkeep.described_backup)
+    again = Again(paths, parts.core.desk, parts.models)
+    handlers = Handlers(parts.core, reader.read, upkeep.described_backup, again.ask)
     engine = Engine(parts.core, feed, handlers, stream, wall, wall_schedule(parts, plan), upkeep)
     server = ControlServer(engine, paths.socket)
     await server.start()

@@ -26,6 +26,7 @@ from engine.store.past import books_before
 from engine.store.prompts import PromptStore
 
 GONE = "no longer kept"
+_WHERE_THERE = ("drafts", "inputs", "asked", "beside")
 _EVER = 2**62
 Told = dict[str, Any]
 
@@ -36,8 +37,9 @@ def with_kept(paths: StorePaths, told: Told) -> Told:
     digest = told.get("situation", "")
     drafts, inputs = _judged_on(store, digest)
     asked = [_asked(store, each) for each in told.get("asked", [])]
-    found = {**told, "asked": asked, "drafts": drafts, "inputs": inputs}
-    return {name: value for name, value in found.items() if name not in ("drafts", "inputs", "asked") or value}
+    beside = [_asked(store, each) for each in told.get("beside", [])]
+    found = {**told, "asked": asked, "beside": beside, "drafts": drafts, "inputs": inputs}
+    return {name: value for name, value in found.items() if name not in _WHERE_THERE or value}
 
 
 def shadows(store: Path) -> list[Told]:

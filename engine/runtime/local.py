@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from engine.api import Command, Flatten, Query, Reply
+from engine.api import AskAgain, Command, Flatten, Query, Reply
 from engine.clock import Clock, ManualClock, SystemClock
-from engine.config import Instruments, from_canonical, load_agents, policy_of, prices_of, providers_of
+from engine.config import Instruments, from_canonical, load_agents, policy_of, prices_of, providers_of, timeout_ms_of
+from engine.config.providers import TIMEOUT_MS
 from engine.control.core import Core
 from engine.control.handlers import Handlers
 from engine.control.stream import Stream
@@ -21,6 +22,7 @@ from engine.domain.prices import NO_PRICES
 from engine.errors import UsageError
 from engine.keys import Keychain
 from engine.paths import StorePaths, config_dir
+from engine.runtime.asking_again import Again
 from engine.runtime.compose import Parts, Plan, arm, assemble
 from engine.runtime.reads import StoreReader
 from engine.runtime.unlocking import unlock_at_start
@@ -48,19 +50,26 @@ class LocalLink:
         return self.loop.run_until_complete(self._handle(command))
 
     async def _handle(self, command: Command) -> Reply:
-        if not self.armed and not isinstance(command, Query):
+        if not self.armed and not _only_asks(command):
             self.armed = True
             await arm(self.parts, self.plan, self.parts.core.desk.clock.now_ms())
             if self.plan.keys is not None:
                 await unlock_at_start(self.parts.core, self.plan.keys, self.plan.environ)
-        reader = StoreReader(self.parts.journal.paths, self.parts.core)
+        core, paths = self.parts.core, self.parts.journal.paths
+        reader = StoreReader(paths, core)
+        again = Again(paths, core.desk, self.parts.models)
         try:
-            reply = await Handlers(self.parts.core, reader.read).handle(command)
-            if isinstance(command, Flatten) and self.parts.core.flattening.is_under_way:
-                reply = replace(reply, ok=False, text=_not_done(self.parts.core))
+            reply = await Handlers(core, reader.read, ask_again=again.ask).handle(command)
+            if isinstance(command, Flatten) and core.flattening.is_under_way:
+                reply = replace(reply, ok=False, text=_not_done(core))
             return replace(reply, text=f"{reply.text} {self.note}") if self.note else reply
         finally:
             await reader.close()
+
+
+def _only_asks(command: Command) -> bool:
+    """Tell whether a command leaves the store as it is: a query, or the question what another would cost."""
+    return isinstance(command, Query) or (isinstance(command, AskAgain) and command.usd_max is None)
 
 
 def _not_done(core: Core) -> str:
@@ -84,6 +93,7 @@ def local_link(paths: StorePaths, *, anyway: bool = False) -> Iterator[LocalLink
         yield LocalLink(parts, plan, loop, note=note)
     finally:
         if parts is not None:
+            loop.run_until_complete(parts.models.close())
             parts.close()
         else:
             journal.close()
@@ -104,12 +114,12 @@ def _plan_of(journal: Journal, *, anyway: bool) -> tuple[Plan, str]:
     books, folder = journal.books, config_dir()
     genesis = books.genesis
     kind = SourceKind(genesis.source_kind) if genesis else SourceKind.REPLAY
-    note = ""
+    note, timeout_ms = "", TIMEOUT_MS
     try:
         policy = policy_of(folder)
         agents = load_agents(folder, Instruments.load(folder)) if folder.is_dir() else ()
         prices = prices_of(folder, os.environ)
-        providers = providers_of(folder)
+        providers, timeout_ms = providers_of(folder), timeout_ms_of()
     except UsageError as error:
         if not anyway:
             raise
@@ -127,6 +137,7 @@ def _plan_of(journal: Journal, *, anyway: bool) -> tuple[Plan, str]:
         environ={} if note else os.environ,
         prices=prices,
         providers=providers,
+        ai_timeout_ms=timeout_ms,
         folder=folder,
         keys=Keychain(folder),
     )

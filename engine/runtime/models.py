@@ -10,7 +10,9 @@ from engine.agents.language import LanguageClient
 from engine.agents.manager import RunningAgent
 from engine.clock import Clock, SystemClock
 from engine.domain.agent import AgentConfig
+from engine.domain.budget import Purpose
 from engine.domain.provider import Protocol, Provider
+from engine.errors import UsageError
 from engine.keys import Keychain, find_key
 from engine.llm.anthropic_client import AnthropicClient
 from engine.llm.asking import Asker
@@ -31,9 +33,10 @@ HURRIED = "where days pass in minutes each would bring the day's budget anew, so
 
 
 class Models:
-    """Finds each agent's model. barred: why none may be asked here, "" when they may. askers: one a provider in use.
+    """Finds each agent's model. barred: why none may be asked here, "" when they may.
 
-    now_ms: the engine's clock, for the windows of budgets. wall: for timeouts, waits and latencies.
+    askers: one a provider in use, and one more for each purpose beside trading. now_ms: the
+    engine's clock, for the windows of budgets. wall: for timeouts, waits and latencies.
     """
 
     def __init__(
@@ -51,6 +54,21 @@ class Models:
         self._turns = Turns()
         self.askers: dict[str, Asker] = {}
 
+    @property
+    def barred(self) -> str:
+        """Why no language model may be asked here, "" when they may."""
+        return self._barred
+
+    @property
+    def wall(self) -> Clock:
+        """The clock of timeouts and deadlines."""
+        return self._wall
+
+    @property
+    def timeout_ms(self) -> int:
+        """Of one attempt."""
+        return self._timeout_ms
+
     def client_for(self, config: AgentConfig) -> ModelClient:
         """Return what answers for an agent. Raises UsageError when no provider does."""
         provider, model = parse_model(config.model, self._providers)
@@ -59,8 +77,19 @@ class Models:
         return LanguageClient(
             config, model, self._asker(provider), HeuristicClient(), self._store, self._wall, self._turns,
             self._timeout_ms, barred=self._barred,
-            locked=partial(self._locked, provider),
+            locked=partial(self.locked, provider),
         )  # fmt: skip
+
+    def beside(self, model: str, purpose: Purpose) -> tuple[Asker, str]:
+        """Return the way to a model for what is asked beside trading, and its name there; UsageError for none.
+
+        Its connections and breaker are its own: an agent's question waits for none of its places, and does not rest
+        because it failed.
+        """
+        provider, name = parse_model(model, self._providers)
+        if provider == DEFAULT_PROVIDER:
+            raise UsageError(f"{model} is no language model.")
+        return self._asker(provider, purpose.value), name
 
     def attach(self, desk: Desk, agents: Iterable[RunningAgent]) -> None:
         """Give the agents' models the desk they work on, once that is built."""
@@ -75,23 +104,29 @@ class Models:
         """
         if self._barred:
             return []
-        said = {name: asker.chat.prepare() for name, asker in self.askers.items()}
-        return [problem for name, problem in said.items() if problem and not self._locked(name)]
+        problems = [
+            problem
+            for asker in self.askers.values()
+            if (problem := asker.chat.prepare()) and not self.locked(asker.name)
+        ]
+        return list(dict.fromkeys(problems))
 
     async def close(self) -> None:
         """Let all connections go."""
         for asker in self.askers.values():
             await asker.chat.close()
 
-    def _locked(self, provider: str) -> str:
+    def locked(self, provider: str) -> str:
+        """Return why a provider's key cannot be read yet, "" when it can."""
         return self._why_locked(self._providers[provider].key_name)
 
-    def _asker(self, name: str) -> Asker:
-        if name not in self.askers:
+    def _asker(self, name: str, purpose: str = "") -> Asker:
+        key = f"{name} {purpose}" if purpose else name
+        if key not in self.askers:
             provider = self._providers[name]
             chat = CLIENTS[provider.kind](provider, self._keys, self._wall)
-            self.askers[name] = Asker(name, chat, self._wall, self._now_ms, self._turns)
-        return self.askers[name]
+            self.askers[key] = Asker(name, chat, self._wall, self._now_ms, self._turns)
+        return self.askers[key]
 
 
 def _never_locked(_name: str) -> str:

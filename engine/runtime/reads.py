@@ -98,7 +98,7 @@ def question(name: str, args: dict[str, str]) -> Question[Any]:
 
 def with_files(paths: StorePaths, name: str, answer: Any) -> Any:
     """Return a reading command's answer with what the store keeps beside its journal."""
-    if name != "explain" or not (answer.get("asked") or answer.get("situation")):
+    if name != "explain" or not (answer.get("asked") or answer.get("situation") or answer.get("beside")):
         return answer
     from engine.runtime.explaining import with_kept  # only what a model was asked needs it
 

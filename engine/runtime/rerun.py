@@ -1,5 +1,7 @@
 """`quarterdeck rerun`: judge a recorded decision again, from the record alone, and send nothing.
 
+A language model is asked by the engine that owns the store, which alone may reserve and write; this side only reads.
+
 What a language model's decision was judged on is kept beside the journal, and so is any decision made on live prices.
 A deterministic model's decision in a replay is made again: the books from the journal, the market from the recording
 that the journal names by its hash.
@@ -28,6 +30,7 @@ from engine.llm.router import client_for, parse_model
 from engine.paths import StorePaths
 from engine.risk.gate import Ruling, judge
 from engine.risk.situation import Situation
+from engine.runtime.paid import Agree, ask_again, is_deterministic
 from engine.runtime.remaking import at_once, remade
 from engine.runtime.stores import there
 from engine.store.explain import explain
@@ -54,13 +57,32 @@ class RerunOptions:
 
 def rerun_cycle(
     store: Path, cycle: str, *, policy: Path | None = None, model: str | None = None, answer: Path | None = None,
-    recordings: tuple[Path, ...] = (),
+    recordings: tuple[Path, ...] = (), agree: Agree | None = None,
 ) -> Answer:  # fmt: skip
-    """Judge a cycle of a store again, as rerun() says. policy, answer: files of what to judge it with as well."""
+    """Judge a cycle of a store again, as rerun() says. policy, answer: files of what to judge it with as well.
+
+    agree: asked before a language model is, with what it may cost; without it none is asked.
+    """
     adopted = None if policy is None else load_policy(policy)
     text = None if answer is None else answer.read_text(encoding="utf-8", errors="surrogateescape")
     options = RerunOptions(cycle=cycle, policy=adopted, model=model, answer=text, recordings=recordings)
-    return rerun(there(store), options)
+    paths = there(store)
+    if model is None or is_deterministic(model):
+        return rerun(paths, options)
+    if text is not None:
+        raise UsageError("Both --model and --answer were given; name one of them.")
+    return _with_paid(paths, options, model, agree)
+
+
+def _with_paid(paths: StorePaths, options: RerunOptions, model: str, agree: Agree | None) -> Answer:
+    """Ask a language model through the store's engine, and judge what it answered."""
+    first = rerun(paths, replace(options, model=None))  # nothing is spent on what cannot be judged
+    told = ask_again(paths.root, options.cycle, model, agree)
+    under: Answer = {"policy": options.policy is not None, "model": model, "answer": False}
+    if told["outcome"] != Outcome.DECIDED.value:
+        return first | {"under": under, "asked": told}
+    answer = rerun(paths, replace(options, model=None, answer=told["text"]))
+    return answer | {"under": under, "asked": told}
 
 
 def rerun(paths: StorePaths, options: RerunOptions) -> Answer:
@@ -274,12 +296,6 @@ def _drafts_in(record: Kept, text: str) -> dict[str, DecisionDraft]:
 
 def _drafts_of(record: Kept, model: str) -> dict[str, DecisionDraft]:
     """Ask a deterministic model about the same instant. Raises UsageError when the record has not what it reads."""
-    provider, _colon, name = model.rpartition(":")
-    if provider not in ("", "heuristic"):
-        raise UsageError(
-            f"{model} is paid for, and nothing is reserved or written here; ask it with the prompt that "
-            "`quarterdeck explain --json` prints, and name the file of its answer with --answer."
-        )
     provider, name = parse_model(model)
     client = client_for(f"{provider}:{name}")
     client.features_needed(model, {})

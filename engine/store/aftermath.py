@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from engine.clock import iso
-from engine.domain.events import EVENT_TYPES, Filled, SituationKept
+from engine.domain.events import EVENT_TYPES, AskedBeside, BesideDone, Filled, SituationKept
 from engine.domain.money import ZERO, plain
 from engine.domain.portfolio import Position
 from engine.store.reader import Question
@@ -18,6 +18,8 @@ RARE = "kind >= 30 AND kind <> 42"
 MODEL_ASKED = 94
 ROWS_AROUND = 20_000
 FILLS_MAX = 2_000
+BESIDE_MAX = 5_000
+"""Questions beside trading that are looked through: an agent with a shadow has one a cycle."""
 
 
 def behind(cycle_id: str, seq: int) -> Question[Record]:
@@ -38,8 +40,28 @@ def behind(cycle_id: str, seq: int) -> Question[Record]:
         if isinstance(event, SituationKept):
             situation = event.digest
         else:
-            asked.append({"ts": iso(ts_ms), **{each.name: _plain(getattr(event, each.name)) for each in fields(event)}})
-    return {"asked": asked, "situation": situation}
+            asked.append(_fields(ts_ms, event))
+    return {"asked": asked, "beside": (yield from _beside(cycle_id, seq)), "situation": situation}
+
+
+def _beside(cycle_id: str, seq: int) -> Question[list[Record]]:
+    """Ask for what was asked about a cycle beside trading: its shadow's question, and reruns of it ever since."""
+    rows = yield (
+        f"""SELECT ts_ms, kind, payload FROM journal WHERE kind IN (?, ?) AND {RARE} AND seq >= ?
+            ORDER BY seq LIMIT ?""",
+        (AskedBeside.KIND, BesideDone.KIND, max(0, seq - ROWS_AROUND), BESIDE_MAX),
+    )
+    events = [(ts_ms, event_of(kind, kept)) for ts_ms, kind, kept in rows]
+    mine = [
+        (ts_ms, each)
+        for ts_ms, each in events
+        if isinstance(each, AskedBeside | BesideDone) and each.cycle_id == cycle_id
+    ]
+    return [_fields(ts_ms, each) for ts_ms, each in mine]
+
+
+def _fields(ts_ms: int, event: Any) -> Record:
+    return {"ts": iso(ts_ms), **{each.name: _plain(getattr(event, each.name)) for each in fields(event)}}
 
 
 def _plain(value: Any) -> Any:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from engine.clock import DAY_MS, iso
-from engine.domain.budget import Caps, HowPosted, Window, day_of, month_of
+from engine.domain.budget import Caps, HowPosted, Purpose, Window, day_of, month_of
 from engine.domain.burning import burn, runs_out_ms
 from engine.domain.decision import AnsweredBy, Outcome
 from engine.domain.events import (
@@ -20,6 +20,7 @@ from engine.domain.events import (
     EquityMarked,
     FundsMoved,
     Genesis,
+    HoldTagged,
     OrderIntended,
 )
 from engine.domain.ledger import Account
@@ -36,15 +37,17 @@ _MONTH_MS = 31 * DAY_MS
 _LATE_MS = 2 * DAY_MS
 """Calls held so long before are read too, for what is posted of them."""
 _PLACES = Decimal("1e-9")
+DECISION = "decision"
 
 
 @dataclass(slots=True)
 class Call:
-    """One hold, and what was posted to it; None while it is open."""
+    """One hold, and what was posted to it; None while it is open. purpose: None for a decision's."""
 
     held_ms: int
     held: BudgetHeld
     posted: BudgetPosted | None = None
+    purpose: Purpose | None = None
 
     @property
     def worst_tokens(self) -> int:
@@ -127,6 +130,9 @@ def _calls(facts: _Facts, begin_ms: int) -> Question[None]:
     for _ts_ms, event in (yield from _events(BudgetPosted.KIND, first)):
         if event.hold_id in by_id:
             by_id[event.hold_id].posted = event
+    for _ts_ms, event in (yield from _events(HoldTagged.KIND, first)):
+        if event.hold_id in by_id:
+            by_id[event.hold_id].purpose = event.purpose
     facts.calls = list(by_id.values())
     for _ts_ms, event in (yield from _events(BudgetCapped.KIND, 0)):
         facts.caps = event.caps
@@ -143,7 +149,7 @@ def _results(facts: _Facts, since_ms: int) -> Question[None]:
     for _ts_ms, event in (yield from _events(CycleDone.KIND, first, "TRUE")):
         facts.fallback += event.answered_by is AnsweredBy.FALLBACK
         facts.over_budget += event.outcome is Outcome.OVER_BUDGET
-    agents = {call.held.agent for call in facts.calls if call.held_ms >= since_ms}
+    agents = {call.held.agent for call in _deciding(facts.calls) if call.held_ms >= since_ms}
     if agents:
         yield from _trades(facts, agents, first)
     mark = "SELECT seq, payload FROM journal WHERE kind = ? AND seq >= ? ORDER BY seq"
@@ -182,9 +188,16 @@ def _moved(first: int, last: int) -> Question[Decimal]:
     return came
 
 
+def _deciding(calls: Iterable[Call]) -> list[Call]:
+    """Return the calls for decisions that may trade; reruns and shadows are not among them."""
+    return [call for call in calls if call.purpose is None]
+
+
 def _summary(calls: list[Call], facts: _Facts) -> Record:
     usd = sum((call.usd for call in calls), ZERO)
-    decisions = len({call.held.cycle_id for call in calls})
+    deciding = _deciding(calls)
+    decided_usd = sum((call.usd for call in deciding), ZERO)
+    decisions = len({call.held.cycle_id for call in deciding})
     pnl = facts.pnl
     return {
         **_figures(calls),
@@ -192,14 +205,15 @@ def _summary(calls: list[Call], facts: _Facts) -> Record:
         "fallback_answers": facts.fallback,
         "over_budget": facts.over_budget,
         "trades": facts.trades,
-        "usd_per_decision": _share(usd, decisions),
-        "usd_per_trade": _share(usd, facts.trades),
+        "usd_per_decision": _share(decided_usd, decisions),
+        "usd_per_trade": _share(decided_usd, facts.trades),
         "pnl": None if pnl is None else plain(pnl),
         "pnl_after_ai": plain(pnl - usd) if pnl is not None and facts.in_usd else None,
         "usd_share_of_pnl": _share(usd, pnl) if pnl is not None and pnl > 0 and facts.in_usd else None,
         "by_provider": _grouped(calls, ("provider",)),
         "by_model": _grouped(calls, ("provider", "model")),
         "by_agent": _grouped(calls, ("agent",)),
+        "by_purpose": _by_purpose(calls),
     }
 
 
@@ -226,14 +240,25 @@ def _grouped(calls: Iterable[Call], names: tuple[str, ...]) -> list[Record]:
     return [dict(zip(names, key, strict=True)) | _figures(group) for key, group in sorted(groups.items())]
 
 
-def _ledger(calls: Iterable[Call]) -> Iterator[Record]:
-    """Yield a row a day, provider, model and agent, newest day first."""
-    days: dict[int, list[Call]] = {}
+def _by_purpose(calls: Iterable[Call]) -> list[Record]:
+    groups: dict[str, list[Call]] = {}
     for call in calls:
-        days.setdefault(day_of(call.held_ms), []).append(call)
-    for day in sorted(days, reverse=True):
-        for row in _grouped(days[day], ("provider", "model", "agent")):
-            yield {"day": iso(day * DAY_MS)[:10], **row}
+        groups.setdefault(_purpose(call), []).append(call)
+    return [{"purpose": name} | _figures(group) for name, group in sorted(groups.items())]
+
+
+def _purpose(call: Call) -> str:
+    return DECISION if call.purpose is None else call.purpose.value
+
+
+def _ledger(calls: Iterable[Call]) -> Iterator[Record]:
+    """Yield a row a day, purpose, provider, model and agent, newest day first."""
+    days: dict[tuple[int, str], list[Call]] = {}
+    for call in calls:
+        days.setdefault((-day_of(call.held_ms), _purpose(call)), []).append(call)
+    for (day, purpose), group in sorted(days.items()):
+        for row in _grouped(group, ("provider", "model", "agent")):
+            yield {"day": iso(-day * DAY_MS)[:10], "purpose": purpose, **row}
 
 
 def _windows(facts: _Facts, now_ms: int) -> Iterator[Record]:

@@ -63,7 +63,7 @@ def test_every_command_of_the_api_can_be_sent() -> None:
     assert set(COMMANDS) == {
         "Halt", "Resume", "CancelAll", "Flatten", "Approve", "Reject", "Resolve", "Unblock",
         "ExplainDifference", "ApproveDifference", "AgentControl", "PreviewTicket", "SubmitTicket", "BackUp", "Query",
-        "ProposeChange", "ApproveChange", "RejectChange", "SetPassphrase", "SwitchAi", "UnlockKeys",
+        "ProposeChange", "ApproveChange", "RejectChange", "SetPassphrase", "SwitchAi", "UnlockKeys", "AskAgain",
     }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.domain.events.asking import CycleSkipped, ModelAsked
+from engine.domain.events.beside import AskedBeside, BesideDone, HoldTagged
 from engine.domain.events.budget import AiSwitched, BudgetCapped, BudgetHeld, BudgetPosted
 from engine.domain.events.cycles import ApprovalAsked, ApprovalClosed, CycleDone, CycleHeld, CycleItem
 from engine.domain.events.governance import (
@@ -69,7 +70,7 @@ Event = (
     | PolicyFileSeen | KillTierMoved | AgentWaits | FlattenProven | StopTrailed | ShadowEntered | ShadowEnded
     | BudgetHeld | BudgetPosted | BudgetCapped | AiSwitched
     | ModelAsked | CycleSkipped | SituationKept | LaneOpened
-    | LaneFilled | KeysTried
+    | LaneFilled | KeysTried | HoldTagged | AskedBeside | BesideDone
 )  # fmt: skip
 
 EVENT_TYPES: dict[int, type] = {cls.KIND: cls for cls in Event.__args__}  # type: ignore[attr-defined]
@@ -95,7 +96,9 @@ __all__ = [
     "AiSwitched",
     "ApprovalAsked",
     "ApprovalClosed",
+    "AskedBeside",
     "BaselineReset",
+    "BesideDone",
     "BudgetCapped",
     "BudgetHeld",
     "BudgetPosted",
@@ -123,6 +126,7 @@ __all__ = [
     "FlattenStep",
     "FundsMoved",
     "Genesis",
+    "HoldTagged",
     "Incident",
     "InstrumentListed",
     "KeysTried",
