@@ -199,6 +199,7 @@ class QuarterdeckApp(App[int]):
         self.run_worker(self._halt, group="command")
 
     async def _halt(self) -> None:
+        await self._pull()  # the latch is closed: HALTED is on the screen before the engine's turn comes to write it
         await self.model.halt()
         await self._pull()
 

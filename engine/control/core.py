@@ -296,6 +296,8 @@ class Core:
         """Run the agents whose timeframe closed with this instant, in name order (R28: a slot once)."""
         market = self.desk.market
         for agent in self._on_candle:
+            if self.latch.halted:  # by F8 meanwhile: what is left of fifty agents must not hold up the row that says so
+                return
             timeframe, mine = agent.config.timeframe_ms, agent.config.instruments
             closed = []
             for candle in instant.candles:

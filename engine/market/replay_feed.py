@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 
-from engine.clock import HOUR_MS, Clock, ManualClock
+from engine.clock import Clock, ManualClock
 from engine.domain.market import Candle, Instant, Source, SourceKind
 from engine.errors import UsageError
 from engine.market.feed import FeedSummary
+from engine.market.pacing import Pacer
 from engine.market.recording import Recording
-from engine.market.rows import CLOSED_AFTER_BARS, DUPLICATE
+from engine.market.rows import DUPLICATE
 
 _FAR_FUTURE_MS = 1 << 62
 
@@ -89,7 +90,7 @@ class ReplayFeed:
             for instant in instants:
                 yield instant
             return
-        pacer = _Pacer(self._clock, self._speed, self.interval_ms)
+        pacer = Pacer(self._clock, self._speed, self.interval_ms)
         try:
             for instant in instants:
                 if not instant.warm:
@@ -172,38 +173,3 @@ def _take(heads: list[_Head], ts_ms: int, closed: list[Candle]) -> Iterator[_Hea
             candle = next(stream, None)
         if candle is not None:
             yield stream, candle
-
-
-class _Pacer:
-    """Waits so that bars come at a multiple of real speed; closed hours last as long as one bar."""
-
-    def __init__(self, clock: Clock, speed: float, interval_ms: int) -> None:
-        self._clock, self._speed, self._interval_ms = clock, speed, interval_ms
-        self._last_ms: int | None = None
-        self._due_mono_ms = 0.0
-        self._pauses = 0
-        self._skipped_ms = 0
-
-    async def wait_for(self, ts_ms: int) -> None:
-        now = self._clock.mono_ms()
-        if self._last_ms is None:
-            self._due_mono_ms = now
-        else:
-            pause = self._real_ms(ts_ms - self._last_ms) / self._speed
-            # one that was held up goes on from here: no burst to catch up
-            self._due_mono_ms = max(self._due_mono_ms, now - pause) + pause
-            if self._due_mono_ms > now:
-                await self._clock.sleep_ms(self._due_mono_ms - now)
-        self._last_ms = ts_ms
-
-    def _real_ms(self, gap_ms: int) -> int:
-        if gap_ms <= CLOSED_AFTER_BARS * self._interval_ms:
-            return gap_ms
-        self._pauses += 1
-        self._skipped_ms += gap_ms - self._interval_ms
-        return self._interval_ms
-
-    def notes(self) -> list[str]:
-        if not self._pauses:
-            return []
-        return [f"closed hours skipped: {self._skipped_ms / HOUR_MS:.1f} h in {self._pauses} pause(s)"]

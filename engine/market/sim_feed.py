@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from decimal import Decimal
 
 from engine.clock import DAY_MS, MINUTE_MS, Clock, ManualClock
@@ -13,6 +13,7 @@ from engine.domain.market import Candle, FeedEvent, Instant, OrderBook, Quote, S
 from engine.domain.money import nearest_price
 from engine.errors import UsageError
 from engine.market.feed import FeedSummary
+from engine.market.pacing import Pacer
 
 _STEPS_PER_BAR = 8
 _LEVELS = 5
@@ -44,7 +45,8 @@ class SimulatedFeed:
     of real time by the clock's waiting; 0: never waits. volatility: of the logarithm per year. jump_chance,
     jump_frac: how often a bar jumps, and how far at the most. gap_chance: how often an instrument's bar is missing.
     prices: first price by instrument key; 100 where it says nothing. emit_quotes, emit_books: before each bar's
-    close, a quote, and a book five levels deep. warm_bars: as of a replay.
+    close, a quote, and a book five levels deep. quotes_per_bar: 1 to 8 where quotes are emitted, the others evenly
+    along the bar's way. warm_bars: as of a replay.
     """
 
     def __init__(
@@ -64,10 +66,13 @@ class SimulatedFeed:
         prices: dict[str, float] | None = None,
         emit_quotes: bool = False,
         emit_books: bool = False,
+        quotes_per_bar: int = 1,
         warm_bars: int = 0,
     ) -> None:
         if interval_ms <= 0 or start_ms % interval_ms:
             raise UsageError(f"A simulation of {interval_ms} ms bars cannot start at {start_ms}; start at a multiple.")
+        if not 1 <= quotes_per_bar <= _STEPS_PER_BAR:
+            raise UsageError(f"A simulated bar has 1 to {_STEPS_PER_BAR} quotes, not {quotes_per_bar}.")
         self.source = Source(kind=SourceKind.SIMULATED, name=f"seed {seed}", speed=speed)
         self.summary = FeedSummary()
         self.progress = 0.0
@@ -76,6 +81,7 @@ class SimulatedFeed:
         self._deviation = volatility * math.sqrt(interval_ms / _YEAR_MS / _STEPS_PER_BAR)
         self._jump_chance, self._jump_frac, self._gap_chance = jump_chance, jump_frac, gap_chance
         self._emit_quotes, self._emit_books = emit_quotes, emit_books
+        self._rounds = quotes_per_bar if emit_quotes else 1
         first = prices or {}
         # a generator each, so that an instrument's prices do not depend on which others there are
         self._walks = [
@@ -86,27 +92,41 @@ class SimulatedFeed:
     async def events(self) -> AsyncIterator[FeedEvent]:
         """Yield quotes and books, where asked for, and an Instant for each bar's close; ends after the last bar."""
         waits = self._speed > 0 and not isinstance(self._clock, ManualClock)
+        pacer, part_ms = Pacer(self._clock, self._speed, self._interval_ms), self._interval_ms // self._rounds
         for index in range(self._bars):
             warm = index < self._warm_bars
-            if waits and not warm:
-                await self._clock.sleep_ms(self._interval_ms / self._speed)
-            for event in self._bar(self._start_ms + index * self._interval_ms, warm):
-                yield event
+            opened_ms = self._start_ms + index * self._interval_ms
+            for place, events in enumerate(self._bar(opened_ms, warm), 1):
+                if waits and not warm:
+                    await pacer.wait_for(opened_ms + part_ms * place)
+                for event in events:
+                    yield event
             self.progress = (index + 1) / self._bars
 
-    def _bar(self, ts_ms: int, warm: bool) -> list[FeedEvent]:
-        made = [(walk, candle) for walk in self._walks if (candle := self._candle(walk, ts_ms)) is not None]
-        candles = tuple(candle for _walk, candle in made)
+    def _bar(self, ts_ms: int, warm: bool) -> Iterator[list[FeedEvent]]:
+        """Yield what a bar brings, in as many parts as it has quotes; the last part is its close."""
+        made = [(walk, *found) for walk in self._walks if (found := self._candle(walk, ts_ms)) is not None]
+        candles = tuple(candle for _walk, candle, _path in made)
+        if not warm:
+            for place in range(1, self._rounds):
+                yield [self._on_the_way(walk, path, ts_ms, place) for walk, _candle, path in made]
         events: list[FeedEvent] = []
         if not warm:
-            events += [self._quote(walk, candle) for walk, candle in made if self._emit_quotes]
-            events += [self._book(walk, candle) for walk, candle in made if self._emit_books]
+            events += [self._quote(walk, candle) for walk, candle, _path in made if self._emit_quotes]
+            events += [self._book(walk, candle) for walk, candle, _path in made if self._emit_books]
         if candles:
             self._count(candles)
             events.append(Instant(ts_ms + self._interval_ms, candles, warm))
-        return events
+        yield events
 
-    def _candle(self, walk: _Walk, ts_ms: int) -> Candle | None:
+    def _on_the_way(self, walk: _Walk, path: list[float], ts_ms: int, place: int) -> Quote:
+        at_ms = ts_ms + self._interval_ms * place // self._rounds
+        bid, ask = _touch(walk, walk.on_tick(path[_STEPS_PER_BAR * place // self._rounds]))
+        return Quote(
+            instrument=walk.instrument.key, ts_ms=at_ms, received_ms=at_ms, bid=bid, ask=ask, source=self.source
+        )
+
+    def _candle(self, walk: _Walk, ts_ms: int) -> tuple[Candle, list[float]] | None:
         path = [walk.price]
         for _ in range(_STEPS_PER_BAR):
             walk.step(self._deviation)
@@ -119,9 +139,8 @@ class SimulatedFeed:
             self.summary.skipped["GAP"] = self.summary.skipped.get("GAP", 0) + 1
             return None
         opened, high, low, close = (walk.on_tick(price) for price in (path[0], max(path), min(path), path[-1]))
-        return Candle(
-            walk.instrument.key, ts_ms, self._interval_ms, opened, high, low, close, volume, self.source
-        )  # fmt: skip
+        candle = Candle(walk.instrument.key, ts_ms, self._interval_ms, opened, high, low, close, volume, self.source)
+        return candle, path
 
     def _quote(self, walk: _Walk, candle: Candle) -> Quote:
         bid, ask = _touch(walk, candle.close)

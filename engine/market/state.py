@@ -37,7 +37,7 @@ class _Frame:
 class _Book:
     """All that is known of one instrument."""
 
-    __slots__ = ("coarse", "depth", "frames", "interval_ms", "last", "mark", "quote", "recent", "series")
+    __slots__ = ("charted", "coarse", "depth", "frames", "interval_ms", "last", "mark", "quote", "recent", "series")
 
     def __init__(self, interval_ms: int, timeframes: Iterable[int], window: int) -> None:
         self.interval_ms = interval_ms
@@ -50,6 +50,7 @@ class _Book:
         self.quote: Quote | None = None
         self.depth: OrderBook | None = None
         self.mark: Mark | None = None
+        self.charted: tuple[Candle | None, tuple[float, ...]] = (None, ())
 
 
 class MarketState:
@@ -170,7 +171,11 @@ class MarketState:
     def recent_closes(self, instrument: str) -> tuple[float, ...]:
         """Return up to 240 closes for a chart, oldest first."""
         book = self._books.get(instrument)
-        return tuple([float(candle.close) for candle in book.recent]) if book else ()
+        if book is None:
+            return ()
+        if book.charted[0] is not book.last:  # asked for with every snapshot, of every instrument
+            book.charted = book.last, tuple([float(candle.close) for candle in book.recent])
+        return book.charted[1]
 
     def recent_bars(self, instrument: str) -> tuple[Candle, ...]:
         """Return up to 240 of the latest bars of the feed's own length, oldest first: what risk is measured on."""

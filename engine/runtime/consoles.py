@@ -49,6 +49,7 @@ from engine.store.recent import recent
 DEMO_AGENTS = Path(__file__).parent / "demo"
 SIMULATED_BARS = 100_000
 WARM_BARS = 500
+QUOTES_PER_BAR = 8
 LINES_TAKEN_UP = 300
 
 
@@ -144,6 +145,7 @@ def _simulated(options: ConsoleOptions, listed: Sequence[Instrument], interval_m
     feed = SimulatedFeed(
         listed, seed=options.seed, clock=wall, interval_ms=interval_ms, start_ms=start_ms, bars=SIMULATED_BARS,
         speed=options.speed, emit_quotes=True, emit_books=True, warm_bars=WARM_BARS,
+        quotes_per_bar=QUOTES_PER_BAR if options.speed else 1,  # who waits for nothing looks at closes only
     )  # fmt: skip
     return feed, ManualClock(start_ms)
 

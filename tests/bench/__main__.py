@@ -48,6 +48,7 @@ QUICK = Sizes(
 def measure(folder: Path, sizes: Sizes) -> Iterator[Row]:
     """Measure everything, one area after the other, so that nothing runs beside what is measured."""
     from tests.bench.asking import measure_asking
+    from tests.bench.crowd import measure_keys
     from tests.bench.flattening import measure_flattening
     from tests.bench.halting import measure_halting
     from tests.bench.killing import measure_kill_switch
@@ -68,6 +69,7 @@ def measure(folder: Path, sizes: Sizes) -> Iterator[Row]:
     yield from measure_asking(folder / "asking", sizes.decisions, 5 * sizes.rounds)
     yield from measure_guardrails(folder, 4 * sizes.decisions)
     yield from measure_kill_switch(folder, sizes.halts)
+    yield from measure_keys(folder / "crowd", sizes.halts)
     yield from measure_halting(folder, write_candles(folder, sizes.halt_bars), sizes.halts)
 
 

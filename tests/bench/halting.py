@@ -16,7 +16,7 @@ from tests.bench.candles import ROOT
 from tests.bench.report import Row, percentile, spread
 from tests.bench.settings import BTC, write_config
 from tests.bench.starts import environment
-from tests.bench.terminal import Terminal
+from tests.bench.terminal import Watched
 
 AREA = "Halt beside a replay at full speed"
 LIMIT_MS = 100.0
@@ -124,26 +124,18 @@ def _ms_since(began: float) -> float:
 def _on_screen(home: Path, file: Path, tries: int) -> Iterator[Row]:
     store = home / "screen-store"
     command = [sys.executable, "-m", "console.cli", "--store", str(store), "--config", str(home)]
-    terminal = Terminal([*command, "--feed", str(file), "--speed", "0"], environment(home), ROOT)
+    terminal = Watched([*command, "--feed", str(file), "--speed", "0"], environment(home), ROOT)
     draw, times_ms = random.Random(2), []
     try:
-        _expect(terminal, b"ACTIVE", 0)
+        terminal.until("ACTIVE", PATIENCE_S)
         for _ in range(tries):
             terminal.read_for(draw.uniform(0.3, 0.6))
-            heard, pressed = len(terminal.heard), time.perf_counter()
+            pressed = time.perf_counter()
             terminal.send(F8)
-            times_ms.append((_expect(terminal, b"HALTED", heard) - pressed) * 1000)
-            heard = len(terminal.heard)
+            times_ms.append((terminal.until("HALTED", PATIENCE_S) - pressed) * 1000)
             with connect(store) as link:
                 link.send(RESUME)
-            _expect(terminal, b"ACTIVE", heard)
+            terminal.until("ACTIVE", PATIENCE_S)
     finally:
         terminal.close()
     yield from _rows("F8 to HALTED on the screen", times_ms, "in a pseudo-terminal, the key as a terminal sends it")
-
-
-def _expect(terminal: Terminal, words: bytes, since: int) -> float:
-    at = terminal.until_words(words, PATIENCE_S, since)
-    if at is None:
-        raise RuntimeError(f"the console did not show {words.decode()} within {PATIENCE_S:g} s")
-    return at

@@ -14,12 +14,16 @@ import termios
 import time
 from collections.abc import Mapping, Sequence
 
+import pyte
+
 COLUMNS, ROWS = 120, 40
 _SYNC_ASKED, _SYNC_KNOWN = b"\x1b[?2026$p", b"\x1b[?2026;2$y"
 _CONTROL = re.compile(
     rb"\x1b\[[0-9;:<=>?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[P_^X][^\x1b]*\x1b\\"
     rb"|\x1b[ -/]*[0-~]|[\x00-\x1f\x7f]"
 )
+_NOT_PYTES = re.compile(rb"\x1b\[[<=>][0-9;]*[a-zA-Z]|\x1b\[\?[0-9;]*(?:\$p|u)|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
+_CUT_SHORT = re.compile(rb"\x1b(?:\[[0-9;:<=>?]*[ -/]*|\][^\x07\x1b]*)?$")
 _NO_BYTES = re.compile(rb"[\x80-\xbf]")
 
 
@@ -68,21 +72,6 @@ class Terminal:
                 return (time.perf_counter() - self.began) * 1000
         raise RuntimeError(f"the program did not paint within {seconds:g} s: {bytes(self.heard[-300:])!r}")
 
-    def until_words(self, words: bytes, seconds: float, since: int = 0) -> float | None:
-        """Return when the words were written, in perf_counter seconds; None when they were not in time.
-
-        since: how much of what was heard does not count.
-        """
-        deadline = time.perf_counter() + seconds
-        while not self.ended:
-            if words in _CONTROL.sub(b"", bytes(self.heard[since:])):
-                return time.perf_counter()
-            left = deadline - time.perf_counter()
-            if left <= 0:
-                return None
-            self.read(left)
-        return None
-
     def close(self) -> None:
         """End the program, whatever it is doing, and the terminal."""
         with contextlib.suppress(ProcessLookupError):
@@ -90,6 +79,42 @@ class Terminal:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.pid, 0)
         os.close(self._fd)
+
+
+class Watched(Terminal):
+    """A terminal whose first line can be read: what was written, drawn when it is asked for."""
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], folder: str | os.PathLike[str]) -> None:
+        super().__init__(command, environment, folder)
+        self._screen = pyte.Screen(COLUMNS, ROWS)
+        self._stream = pyte.ByteStream(self._screen)
+        self._kept = b""
+
+    def until(self, word: str, seconds: float) -> float:
+        """Return when the first line said a word, in perf_counter seconds; RuntimeError when it did not in time.
+
+        The time is that of reading: drawing comes after it, and delays nothing.
+        """
+        deadline = time.perf_counter() + seconds
+        while not self.ended:
+            data, at = self.read(0.05), time.perf_counter()
+            self._draw(data)
+            if word in self._screen.display[0]:
+                return at
+            if at > deadline:
+                break
+        raise RuntimeError(f"the console did not say {word} within {seconds:g} s: {self._screen.display[0]}")
+
+    def read_for(self, seconds: float) -> None:
+        deadline = time.perf_counter() + seconds
+        while not self.ended and (left := deadline - time.perf_counter()) > 0:
+            self._draw(self.read(left))
+
+    def _draw(self, data: bytes) -> None:
+        data = self._kept + data
+        cut = found.start() if (found := _CUT_SHORT.search(data)) else len(data)
+        self._kept = data[cut:]
+        self._stream.feed(_NOT_PYTES.sub(b"", data[:cut]))
 
 
 def count_cells(data: bytes) -> int:

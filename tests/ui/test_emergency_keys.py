@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from textual.widgets import Input
 
 from console.app import QuarterdeckApp
 from console.keymap import EMERGENCY, KeymapError, checked, read_keymap
-from engine.api import CancelAll, Flatten, Halt, TradingState
+from engine.api import CancelAll, Command, Flatten, Halt, Reply, TradingState
 from screens.flatten import FlattenScreen
 from screens.overview import OverviewScreen
 from screens.widgets.guard import event_clock_s
@@ -72,6 +73,24 @@ async def test_the_halt_is_latched_before_anything_is_awaited() -> None:
         await started(pilot)
         app.action_halt()
         assert client.calls == ["halt_now"]
+
+
+async def test_halted_is_on_the_screen_before_the_engine_has_its_turn_to_write_it() -> None:
+    class Busy(FakeClient):
+        async def send(self, command: Command) -> Reply:
+            await turn.wait()
+            return await super().send(command)
+
+    turn, client = asyncio.Event(), Busy()
+    app, _host = console(client)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await started(pilot)
+        await pilot.press("f8")
+        assert "HALTED" in first_row(app)
+        assert client.sent == []
+        turn.set()
+        await pilot.pause()
+        assert client.sent == [Halt()]
 
 
 async def test_a_halt_before_the_engine_is_up_comes_first() -> None:

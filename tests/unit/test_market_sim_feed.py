@@ -104,7 +104,19 @@ async def test_quotes_and_books_come_before_the_close_and_are_never_crossed() ->
     assert [one.warm for one in instants(events)[:11]] == [True] * 10 + [False]
 
 
-async def test_speed_waits_an_interval_per_bar_on_the_clock() -> None:
+async def test_quotes_along_a_bar_stay_within_it_and_leave_the_candles_as_they_were() -> None:
+    _feed, closes = await run(ONE, TWO, bars=50, emit_quotes=True)
+    _feed, ticking = await run(ONE, TWO, bars=50, emit_quotes=True, quotes_per_bar=8)
+    assert instants(ticking) == instants(closes)
+    quotes = [event for event in ticking if isinstance(event, Quote)]
+    assert len(quotes) == 8 * 2 * 50
+    assert [each.ts_ms for each in ticking] == sorted(each.ts_ms for each in ticking)
+    first = instants(ticking)[0].candles[0]
+    mids = [each.mid for each in quotes[:14] if each.instrument == first.instrument]
+    assert all(first.low - ONE.price_tick <= mid <= first.high + ONE.price_tick for mid in mids)
+
+
+async def test_speed_waits_an_interval_from_bar_to_bar_on_the_clock() -> None:
 
     class Counting:
         def __init__(self) -> None:
@@ -114,7 +126,7 @@ async def test_speed_waits_an_interval_per_bar_on_the_clock() -> None:
             return 0
 
         def mono_ms(self) -> float:
-            return 0.0
+            return sum(self.slept)
 
         async def sleep_ms(self, duration_ms: float) -> None:
             self.slept.append(duration_ms)
@@ -122,7 +134,7 @@ async def test_speed_waits_an_interval_per_bar_on_the_clock() -> None:
     clock = Counting()
     feed = SimulatedFeed([ONE], seed=1, clock=clock, start_ms=T0, bars=3, speed=60)
     assert len([event async for event in feed.events()]) == 3
-    assert clock.slept == [1000.0] * 3
+    assert clock.slept == [1000.0] * 2
 
 
 def test_a_start_between_bars_is_refused() -> None:
