@@ -12,10 +12,10 @@ from inspect import unwrap
 from math import nan
 
 import numpy as np
-import talib
 
 from engine.errors import UsageError
 from engine.market.series import Series
+from engine.market.talib_alone import talib
 
 # Without the look for pandas objects that the public names do on each call.
 _SMA, _EMA, _RSI, _MACD = unwrap(talib.SMA), unwrap(talib.EMA), unwrap(talib.RSI), unwrap(talib.MACD)
