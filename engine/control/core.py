@@ -127,7 +127,7 @@ class Core:
         if self.desk.lanes is not None and self.journal.broken is None:
             self.desk.lanes.on_candles(instant.candles)
         await self.watch.look(instant.ts_ms, confirmed=True)
-        if self.watch.kill.tiers or not self.watch.health.is_quiet(len(instant.candles)):
+        if self.watch.kill.others_moved or not self.watch.health.is_quiet(len(instant.candles)):
             await self.watch.check(instant.ts_ms)
         await self._heartbeat_work(instant.ts_ms)
         if self.guard.trailing.is_asked and self.journal.broken is None:
@@ -277,10 +277,12 @@ class Core:
             self.governor.on_clock()
         if self.resolver.has_work:
             await self.resolver.step()
-        await self.flattening.step()
+        if self.flattening.is_under_way:
+            await self.flattening.step()
         if self.desk.router.breach:
             await self._halt_on_breach()
-        await self.guard.beat()
+        if self.guard.has_work:
+            await self.guard.beat()
         if self.slots is not None and self.books.state is not TradingState.HALTED:
             for name in self.slots.due(now_ms):
                 await self.run_slot(name, now_ms)

@@ -252,7 +252,8 @@ class Governor:
     @property
     def waits(self) -> bool:
         """Tell whether an approved change waits for its time."""
-        return any(request.is_approved for request in self.book.requests.values())
+        requests = self.book.requests
+        return bool(requests) and any(request.is_approved for request in requests.values())
 
     def on_clock(self) -> None:
         """Put in force what has waited long enough; in LIVE that is for the next start."""

@@ -65,10 +65,18 @@ class Guard:
             await self.targets.check(self.policy.protection, self._closing, at_once=True)
         self._note()
 
-    async def beat(self) -> None:
-        """Do what is due; costs nothing while nothing has changed and nothing is missing."""
+    @property
+    def has_work(self) -> bool:
+        """Tell whether anything has changed since the last beat, or is missing; costs next to nothing."""
+        return self._seen != self._count() or bool(self._missing or self.targets.missing)
+
+    def _count(self) -> tuple[int, int, int]:
         count = self._books.count
-        seen = (count.fills, count.orders, len(self._books.orders))
+        return count.fills, count.orders, len(self._books.orders)
+
+    async def beat(self) -> None:
+        """Do what is due."""
+        seen = self._count()
         if seen != self._seen:
             self._seen = seen
             self._note()

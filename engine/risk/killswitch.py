@@ -23,6 +23,7 @@ from engine.domain.killing import (
 from engine.domain.money import ONE, ZERO, percent, plain, signed_frac
 
 EQUITY_UNKNOWN = "EQUITY_UNKNOWN"
+_ABOUT_EQUITY = {*EQUITY_RULES, EQUITY_UNKNOWN}
 
 _NEVER = Decimal("Infinity")
 
@@ -93,8 +94,8 @@ def worded(value: Decimal, unit: KillUnit) -> str:
 class KillSwitch:
     """Holds the range in which no rule about equity moves, so that an ordinary mark costs two comparisons.
 
-    tiers: rule -> its tier, where it is not clear; whoever acts on a trip says so with take(). A limit of 0 allows
-    nothing: it trips at the baseline itself (R20).
+    tiers: rule -> its tier, where it is not clear; whoever acts on a trip says so with take(). others_moved: whether a
+    rule that is not about equity is among them. A limit of 0 allows nothing: it trips at the baseline itself (R20).
     """
 
     def __init__(self, limits: KillLimits, tiers: Mapping[str, KillTier] | None = None) -> None:
@@ -114,6 +115,7 @@ class KillSwitch:
 
     def _begin(self, tiers: Mapping[str, KillTier]) -> None:
         self.tiers = {rule: tier for rule, tier in tiers.items() if tier is not KillTier.CLEAR}
+        self.others_moved = not self.tiers.keys() <= _ABOUT_EQUITY
         self._floors, self._ceilings = self._bounds()
         self._start = self._peak = self._day_start = ZERO
         self._floor, self._ceiling = _NEVER, ZERO
