@@ -288,6 +288,15 @@ class QuarterdeckApp(App[int]):
 
         self._open(AiScreen(self.model))
 
+    def action_unlock(self) -> None:
+        """Open the card that unlocks the key file."""
+        from screens.unlock import UnlockScreen
+
+        if self.model.snapshot is not None and self.model.snapshot.keys is not None:
+            self._open(UnlockScreen(self.model))
+        else:
+            self._say("No key is locked.")
+
     def action_certificate(self) -> None:
         """Open the last flatten's certificate."""
         from screens.detail import CertificateScreen
@@ -341,6 +350,13 @@ class QuarterdeckApp(App[int]):
                 self._end(1, STUCK)
                 return
         self._end(0)
+
+    def _fatal_error(self) -> None:
+        """End on an error of the program's own, without the values of its variables: secrets may be there (W11)."""
+        from rich.traceback import Traceback
+
+        self.bell()
+        self.panic(Traceback(width=None, show_locals=False))
 
     def _end(self, code: int, message: str | None = None) -> None:
         if not self.is_headless:

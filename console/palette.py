@@ -23,6 +23,7 @@ NAMED = (
     ("Approve the oldest trade", "approve", "a · opens its card"),
     ("Policy change that waits", "policy", "g · opens the oldest one's card"),
     ("Ticket", "ticket", "t · a trade of your own"),
+    ("Unlock keys", "unlock", "u · asks for the key file's passphrase"),
     ("AI spend", "spend", "what models cost, what is left of the caps, and when it runs out"),
     ("Switch models on or off", "ai", "asks for a reason"),
     ("Flatten certificate", "certificate", "c · the last one"),

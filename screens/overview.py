@@ -51,6 +51,7 @@ class OverviewScreen(Screen[None]):
         Binding("t", "app.ticket", "Ticket", id="ticket"),
         Binding("g", "app.policy", "Policy change", id="policy"),
         Binding("r", "app.resume", "Resume", id="resume"),
+        Binding("u", "app.unlock", "Unlock keys", id="unlock"),
         Binding("c", "app.certificate", "Certificate", id="certificate"),
         Binding("slash", "filter", "Filter", id="filter"),
         Binding("f", "acted", "Acted only", id="acted"),

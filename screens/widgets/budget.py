@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.api import BudgetView
+from engine.api import BudgetView, KeysView
 from screens.format import bar, clock, money, safe
 from screens.model import ConsoleModel
 from screens.rows import Row, row_width
@@ -17,7 +17,18 @@ class BudgetLine(Lines):
     def show(self, model: ConsoleModel) -> None:
         """Draw the newest snapshot."""
         snapshot = model.snapshot
-        self.put([budget_row(snapshot.budget, self.size.width) if snapshot else (("AI today  starting…", "dim"),)])
+        if snapshot is None:
+            self.put([(("AI today  starting…", "dim"),)])
+        elif snapshot.keys is not None:
+            self.put([waiting_row(snapshot.keys, self.size.width)])
+        else:
+            self.put([budget_row(snapshot.budget, self.size.width)])
+
+
+def waiting_row(keys: KeysView, width: int) -> Row:
+    """Say which keys the models wait for, and what to press."""
+    told = f"for locked keys ({', '.join(keys.names)}): u unlocks them"
+    return (("AI WAITS  ", "warn"), (safe(told, max(10, width - 10)), "warn"))
 
 
 def budget_row(budget: BudgetView | None, width: int) -> Row:

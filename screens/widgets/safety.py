@@ -21,8 +21,8 @@ STATE_INK = {TradingState.ACTIVE: "good", TradingState.REDUCING: "chip-warn", Tr
 # do not fit, those of the lowest rank go first: where orders go and whether trading is on stay to the last.
 Field = tuple[str, tuple[str, str, str, str]]
 SEPARATORS = ("  ", " │ ", "│", "│")
-RANKS = (9, 6, 8, 4, 1, 3, 2, 5, 0)
-RANK_ALARM = 7
+RANKS = (10, 7, 9, 4, 1, 3, 2, 5, 6, 0)
+RANK_ALARM = 8
 TAIL_MIN = 12
 
 
@@ -94,6 +94,7 @@ def _fields(model: ConsoleModel) -> list[Field]:
         _data(model, snapshot),
         _engine(model),
         _approvals(snapshot),
+        _keys(snapshot),
         _incidents(snapshot),
     ]
 
@@ -176,6 +177,12 @@ def _approvals(snapshot: Snapshot) -> Field:
         f"APPR {count}{short}",
         f"APPR {count}{least}",
     )
+
+
+def _keys(snapshot: Snapshot) -> Field:
+    if snapshot.keys is None:
+        return "", ("", "", "", "")
+    return "chip-warn", ("KEYS LOCKED: u", "KEYS LOCKED", "KEYS LOCKED", "KEYS")
 
 
 def _incidents(snapshot: Snapshot) -> Field:

@@ -21,7 +21,7 @@ from engine.domain.market import Candle, Instant, Quote, Source, SourceKind
 from engine.domain.policy import KillLimits, PaperSettings, Policy
 from engine.domain.prices import ModelPrice, PriceList, Rates, Tier
 from engine.domain.provider import Protocol, Provider
-from engine.keys import Secret
+from engine.keys import Keychain, Secret
 from engine.llm.anthropic_client import AnthropicClient
 from engine.llm.asking import Asker
 from engine.llm.client import ModelRequest
@@ -129,6 +129,7 @@ class Table:
         self, root: Path, url: str, *agents: AgentConfig, kind: str = "anthropic", meter: Any = None,
         policy: Policy | None = None, timeout_ms: int = 5_000, wall: Clock | None = None,
         briefing: Briefing | None = short_brief, composed: bool = False, clock: Any = None,
+        keys: Keychain | None = None,
     ) -> None:  # fmt: skip
         self.clock: Any = clock or SteppedClock()
         self.stream, self.paths = Stream(), StorePaths(root)
@@ -140,11 +141,12 @@ class Table:
         chat = make(provider, lambda _name: Secret(KEY, "test"), wall or self.clock)
         self.asker = Asker("here", chat, wall or self.clock, self.clock.now_ms)
         configs, turns = {each.name: each for each in agents or (agent_of(),)}, Turns()
-        mine = replace(provider, key_name="")
+        mine = provider if keys is not None else replace(provider, key_name="")
         self.source = Source(kind=SourceKind.SIMULATED, name="by hand")
         self.plan = Plan(
             policy=policy or Policy(kill=WIDE, paper=FREE), instruments=(BTC,), agents=tuple(configs.values()),
             source=self.source, interval_ms=MINUTE_MS, actor="test", prices=PRICES, providers={"here": mine},
+            keys=keys,
         )  # fmt: skip
         journal = Journal.create(self.paths, START_MS, *genesis(self.plan, "0123abcd"), publish=self.stream.publish)
         waiting = iter(configs.values())

@@ -322,7 +322,7 @@ def test_a_key_moved_into_the_file_leaves_none_in_the_keyring(folder: Path, ring
     ),
     passphrase=st.text(min_size=10, max_size=40).filter(_encodes),
 )
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_what_is_sealed_comes_back_and_nothing_else_opens_it(values: dict[str, str], passphrase: str) -> None:
     lock = new_lock(passphrase, CHEAP)
     one = read_sealed(seal(values, lock), "here")
