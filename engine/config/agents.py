@@ -54,6 +54,15 @@ QTY = money(above_zero=True)
 STOP = share(most="99%")
 TARGET = share(most="1000%")
 SETTINGS_MAX = 50
+APPROVAL_TTL = duration(least_ms=1_000, most_ms=86_400_000)
+NO_LIMITS = frozenset(
+    {
+        "name", "model", "provider", "timeframe", "strategy", "goal", "risk_appetite", "prompt", "shadow",
+        "model_settings", "schedule", "protection.target", "on_failure.fallback",
+        "mode",  # LIVE is armed at each start, by a person
+    }
+)  # fmt: skip
+"""What an agent is, rather than what it may do: edited freely, in force from the next start on."""
 
 
 def load_agent(path: Path, instruments: Instruments) -> AgentConfig:
@@ -105,7 +114,7 @@ def _top(instruments: Instruments) -> dict[str, Key]:
         "risk_appetite": Key("risk_appetite", whole(0, 100)),
         "prompt": Key("prompt", _prompt),
         "shadow": Key("shadow", or_off(MODEL)),
-        "approval_expires": Key("approval_ttl_ms", duration(least_ms=1_000, most_ms=86_400_000)),
+        "approval_expires": Key("approval_ttl_ms", APPROVAL_TTL),
         "model_settings": Key("model_settings", _settings),
         "schedule": Key("schedule", _schedule),
         "protection": Key("protection", _protection),
@@ -243,6 +252,26 @@ def limit_keys(listed: Parser) -> dict[str, Key]:
         "notional_fixed": Key("notional_fixed", NOTIONAL),
         "kelly_share": Key("kelly_share_frac", share(zero=True)),
     }
+
+
+def governed_keys(listed: Parser) -> dict[str, Key]:
+    """Return the keys that limit an agent, by their place in its file. listed: reads a list of instruments."""
+    inside = {"limits": limit_keys(listed), "protection": _PROTECTION, "on_failure": _FAILURE}
+    tables = {f"{table}.{name}": key for table, keys in inside.items() for name, key in keys.items()}
+    top = {
+        "instruments": Key("instruments", listed),
+        "autonomy": Key("autonomy", choice_of(Autonomy)),
+        "capital_share": Key("capital_share_frac", share()),
+        "approval_expires": Key("approval_ttl_ms", APPROVAL_TTL),
+    }
+    return {name: key for name, key in {**top, **tables}.items() if name not in NO_LIMITS}
+
+
+def key_names() -> set[str]:
+    """Return every key that an agent's file may have, by its place in it."""
+    inside = {"limits": limit_keys(text()), "protection": _PROTECTION, "on_failure": _FAILURE}
+    top = set(_top(Instruments(()))) - set(inside)
+    return top | {f"{table}.{name}" for table, keys in inside.items() for name in keys}
 
 
 def _limits(listed: Parser) -> Parser:

@@ -58,7 +58,9 @@ def from_canonical(kind: type[T], text: str) -> T:
 def _value(hint: Any, data: Any) -> Any:
     if isinstance(hint, types.UnionType):  # a value, or the word that switches it off, or nothing
         is_word = Off in get_args(hint) and data == Off.OFF
-        return Off.OFF if is_word else None if data is None else _value(get_args(hint)[0], data)
+        if is_word or data is None:
+            return Off.OFF if is_word else None
+        return data if type(data) in get_args(hint) else _value(get_args(hint)[0], data)
     if isinstance(hint, type) and is_dataclass(hint):
         hints = get_type_hints(hint)
         return hint(**{name: _value(hints[name], inner) for name, inner in data.items()})

@@ -9,6 +9,7 @@ from typing import Any
 from engine.config.fields import Parser, shown
 from engine.config.instruments import Instruments
 from engine.domain.agent import ATR_PERIOD, AgentConfig, Distance, Measure
+from engine.domain.money import percent, plain
 from engine.errors import UsageError
 
 _RANGES = re.compile(r"(\d{1,3}(?:\.\d{1,6})?) *ATR(?:\((\d{1,4})\))?")
@@ -33,6 +34,17 @@ def distance(share: Parser) -> Parser:
         return Distance(measure=Measure.SHARE, amount=share(where, value))
 
     return parse
+
+
+def distance_text(read: Distance) -> str:
+    """Write a distance as a file does.
+
+    >>> distance_text(Distance(measure=Measure.ATR, amount=Decimal(2)))
+    '2 ATR(14)'
+    """
+    if read.measure is Measure.SHARE:
+        return percent(read.amount)
+    return f"{plain(read.amount)} {read.unit if read.measure is Measure.PRICE else f'ATR({read.period})'}"
 
 
 def as_fields(name: str, read: Distance | None) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,20 +12,21 @@ from engine.config import canonical_json, config_hash
 from engine.config.instruments import Instruments
 from engine.control.admin import AdminSecret
 from engine.domain.agent import AgentConfig
-from engine.domain.events import AdminTried, ApprovalClosed, Event, Incident, PolicyAdopted
+from engine.domain.events import AdminTried, AgentRegistered, ApprovalClosed, Event, Incident, PolicyAdopted
 from engine.domain.governance import AskedBy, ChangeRequest, PolicyChange, Verdict
 from engine.domain.intent import Mode
 from engine.domain.policy import GovernanceRules, Policy
 from engine.domain.policy_book import PolicyBook
 from engine.errors import RefusedError
-from engine.governance.document import AGENT_PREFIX, Document, proposed, with_limits
+from engine.governance.agent_fields import AGENT_PREFIX
+from engine.governance.document import Document, proposed, with_limits
 from engine.governance.environment import Overlay, overlaid
+from engine.governance.starting import at_start
 from engine.governance.validity import refuse_change, refuse_document
 from engine.governance.versions import (
     OPEN_MAX,
     Drafting,
     Wish,
-    at_start,
     is_stale,
     stale_words,
 )
@@ -77,6 +78,18 @@ class Ruled:
         told = [Incident(code="POLICY_ENV", text=each.sentence[:300]) for each in aside]
         adopted = PolicyAdopted(policy_hash=config_hash(self.policy), policy_json=canonical_json(self.policy))
         return (*self.events, *told, adopted)
+
+    def agents_changed(self, book: PolicyBook, document: Document) -> Iterator[AgentRegistered]:
+        """Yield the agents that a document sets otherwise than they were last registered."""
+        for agent in self.filed.values():
+            made = with_limits(agent, document.agents)
+            if book.registered.get(agent.name) != canonical_json(made):
+                yield registered(made)
+
+
+def registered(agent: AgentConfig) -> AgentRegistered:
+    """Return the row that says how an agent is set up from here on."""
+    return AgentRegistered(agent=agent.name, config_hash=config_hash(agent), config_json=canonical_json(agent))
 
 
 def _first(drafting: Drafting, asked: Policy, environ: Mapping[str, str]) -> None:
@@ -277,7 +290,7 @@ class Governor:
             ApprovalClosed(approval_id=waiting, answer="refused", actor="policy", note=stale)
             for waiting in self._core.desk.approvals.waiting
         ]
-        self._journal(*drafting.events, adopted, *closed)
+        self._journal(*drafting.events, adopted, *self.ruled.agents_changed(self.book, document), *closed)
         for each in closed:
             self._core.desk.approvals.take(each.approval_id)
         self.ruled.document, self.ruled.policy, self.ruled.overlays = document, policy, overlays
@@ -288,7 +301,8 @@ class Governor:
         for agent in agents:
             filed = self.ruled.filed.get(agent.name)
             if filed is not None:
-                agent.config = replace(agent.config, limits=with_limits(filed, self.document.agents).limits)
+                made = with_limits(filed, self.document.agents)
+                agent.config = replace(made, protection=agent.config.protection)  # the monitor learns it at a start
 
     # -- what it stands on -------------------------------------------------------------
 

@@ -45,6 +45,8 @@ def notices(governor: Governor) -> tuple[str, ...]:
     told = [overlay.sentence for overlay in governor.overlays if overlay.change is not None]
     for change in differences(governor.document.policy, governor.ruled.asked):
         told.append(f"The policy file says {change.new} for {change.field}; {change.old} is in force.")
+    for change in governor.document.agents:
+        told.append(f"The agent's file says {change.old} for {change.field}; {change.new} is in force.")
     return tuple(told)
 
 

@@ -12,11 +12,11 @@ from engine.domain.events.governance import (
     PolicyFileSeen,
     PolicyVersioned,
 )
-from engine.domain.events.stores import PolicyAdopted
+from engine.domain.events.stores import AgentRegistered, PolicyAdopted
 from engine.domain.governance import ChangeRequest, PolicyChange, Sense, Verdict, document_hash
 
 GovernanceEvent = (
-    PolicyAdopted | PolicyVersioned | ChangeRequested | ChangeAnswered | AdminTried | PolicyFileSeen
+    PolicyAdopted | PolicyVersioned | ChangeRequested | ChangeAnswered | AdminTried | PolicyFileSeen | AgentRegistered
 )  # fmt: skip
 GOVERNANCE_EVENTS: tuple[type, ...] = GovernanceEvent.__args__
 
@@ -26,8 +26,9 @@ class PolicyBook:
     """The policy in force, as a document; environment variables and flags are no part of it.
 
     version 0: there is none yet. policy_json: canonical. agents: what is changed of agents' own limits, against what
-    their files said then. file_json: what the policy file said when it was last read. set_in: field -> the version that
-    last changed it. requests: those that are open, by id. asked: how many there ever were.
+    their files said then. file_json: what the policy file said when it was last read. registered: agent -> all of its
+    settings as they were last put in force, canonical; what its file says is compared with these. set_in: field -> the
+    version that last changed it. requests: those that are open, by id. asked: how many there ever were.
     breach: what no run of this program does, "" while all is well; `verify` reports it.
     """
 
@@ -36,6 +37,7 @@ class PolicyBook:
     agents: tuple[PolicyChange, ...] = ()
     since_ms: int = 0
     file_json: str = ""
+    registered: dict[str, str] = field(default_factory=dict)
     set_in: dict[str, int] = field(default_factory=dict)
     requests: dict[str, ChangeRequest] = field(default_factory=dict)
     asked: int = 0
@@ -62,6 +64,8 @@ class PolicyBook:
             self._answered(event)
         elif isinstance(event, AdminTried):
             self.wrong_tries, self.locked_until_ms = event.wrong_tries, event.locked_until_ms
+        elif isinstance(event, AgentRegistered):
+            self.registered[event.agent] = event.config_json
         else:
             self.file_json = event.policy_json
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from engine.domain.agent import Distance
 from engine.domain.governance import Sense
 from engine.domain.policy import Off
 
@@ -51,6 +52,22 @@ def _or_off(looser: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
     return lambda old, new: new == Off.OFF or (old != Off.OFF and looser(old, new))
 
 
+def _further(old: Distance | None, new: Distance | None) -> bool:
+    """A stop that is further off, or none; measured in something else, no order can be told."""
+    if old is None or new is None:
+        return new is None
+    alike = (old.measure, old.unit, old.period) == (new.measure, new.unit, new.period)
+    return not (alike and new.amount <= old.amount)
+
+
+def _less_done(old: str | None, new: str | None) -> bool:
+    """Where the policy decides again, or instead of it, only the tightest and the loosest word can be told."""
+    if old is None or new is None:
+        return new != "close" if old is None else old != "alarm"
+    return OWN_WORDS.index(new) > OWN_WORDS.index(old)
+
+
+OWN_WORDS = ("close", "repair", "alarm")
 MORE_LOOSENS = Way("more loosens", _more)
 LESS_LOOSENS = Way("less loosens", _less)
 CEILING_OR_OFF = Way("more loosens; off is no ceiling", _or_off(_more))
@@ -58,6 +75,8 @@ FLOOR_OR_OFF = Way("less loosens; off is no floor", _or_off(_less))
 LONGER_LIST_LOOSENS = Way("another name loosens; an empty list allows all", _wider_list)
 SHORTER_LIST_LOOSENS = Way("a name less loosens", lambda old, new: not set(new) >= set(old))
 ANY_LOOSENS = Way("any change needs approval", lambda old, new: True)
+FURTHER_LOOSENS = Way("further off loosens, and so does another measure; off is none", _further)
+OWN_MISSING = Way("from tight to loose: close, repair, alarm; off leaves it to the policy", _less_done)
 KEEPING = Way("no limit; how long prompts and answers are kept", lambda old, new: False)
 FREE = Way("no limit; for the paper venue, from the next start on", lambda old, new: False)
 
@@ -144,19 +163,30 @@ POLICY_WAYS: dict[str, Way] = {
 }
 
 AGENT_WAYS: dict[str, Way] = {
-    "confidence_min": LESS_LOOSENS,
-    "trades_per_day": MORE_LOOSENS,
-    "position_notional_max": MORE_LOOSENS,
-    "portfolio_share": MORE_LOOSENS,
-    "cooldown_after_loss": LESS_LOOSENS,
-    "cooldown_after_refusal": LESS_LOOSENS,
-    "allowed": LONGER_LIST_LOOSENS,
-    "blocked": SHORTER_LIST_LOOSENS,
-    "qty_fixed": ANY_LOOSENS,
-    "qty_max": MORE_LOOSENS,
-    "sizing": ANY_LOOSENS,
-    "volatility_target": MORE_LOOSENS,
-    "notional_fixed": MORE_LOOSENS,
-    "kelly_share": MORE_LOOSENS,
+    "instruments": LONGER_LIST_LOOSENS,
+    "autonomy": ordered("observe", "approve", "auto"),
+    "capital_share": MORE_LOOSENS,
+    "approval_expires": MORE_LOOSENS,
+    "limits.confidence_min": LESS_LOOSENS,
+    "limits.trades_per_day": MORE_LOOSENS,
+    "limits.position_notional_max": MORE_LOOSENS,
+    "limits.portfolio_share": MORE_LOOSENS,
+    "limits.cooldown_after_loss": LESS_LOOSENS,
+    "limits.cooldown_after_refusal": LESS_LOOSENS,
+    "limits.allowed": LONGER_LIST_LOOSENS,
+    "limits.blocked": SHORTER_LIST_LOOSENS,
+    "limits.qty_fixed": ANY_LOOSENS,
+    "limits.qty_max": MORE_LOOSENS,
+    "limits.sizing": ANY_LOOSENS,
+    "limits.volatility_target": MORE_LOOSENS,
+    "limits.notional_fixed": MORE_LOOSENS,
+    "limits.kelly_share": MORE_LOOSENS,
+    "protection.stop": FURTHER_LOOSENS,
+    "protection.trailing": FURTHER_LOOSENS,
+    "protection.missing": OWN_MISSING,
+    "on_failure.pause_after": MORE_LOOSENS,
+    "on_failure.backoff": LESS_LOOSENS,
+    "on_failure.backoff_max": LESS_LOOSENS,
+    "on_failure.decay": LESS_LOOSENS,
 }
-"""The same for an agent's own [limits], by their names in its file."""
+"""The same for what limits an agent in its own file, by its place in it."""

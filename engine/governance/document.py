@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
-from decimal import Decimal
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.config import PolicyField, policy_fields
-from engine.config.agents import limit_keys
-from engine.config.fields import Key, Parser, span, suggestion, words
+from engine.config.fields import Parser, suggestion
 from engine.config.toml import refuse_secrets
-from engine.domain.agent import AgentConfig, AgentLimits
+from engine.domain.agent import AgentConfig
 from engine.domain.governance import PolicyChange, Sense
-from engine.domain.killing import KillRule, KillUnit
-from engine.domain.money import percent, plain
 from engine.domain.policy import Policy
 from engine.errors import UsageError
-from engine.governance.directions import AGENT_WAYS, POLICY_WAYS
-
-OFF = "off"
-AGENT_PREFIX = "agents."
-LISTS = ("allowed", "blocked")
+from engine.governance.agent_fields import AGENT_PREFIX, any_name, fields_of_agents, fields_proposable, parts_of
+from engine.governance.directions import POLICY_WAYS
+from engine.governance.texts import read, written
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,48 +24,6 @@ class Document:
 
     policy: Policy
     agents: tuple[PolicyChange, ...] = ()
-
-
-def written(value: Any, field: str = "") -> str:
-    """Write a value as the policy file has it, without quotes. field: its attribute, whose last word is its unit.
-
-    >>> written(Decimal("0.05"), "loss_frac"), written(90_000, "price_age_ms"), written(True), written(("A", "B"))
-    ('5%', '90s', 'true', '["A", "B"]')
-    """
-    if value is None:
-        return OFF
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, Decimal):
-        return percent(value) if field.endswith("_frac") else plain(value)
-    if isinstance(value, int):
-        return span(value) if field.endswith("_ms") else str(value)
-    if isinstance(value, tuple | list):
-        return f"[{', '.join(_quoted(each) for each in value)}]"
-    if field == "thresholds":
-        return f"{{{', '.join(f'{name} = {json.dumps(_threshold(name, each))}' for name, each in value.items())}}}"
-    if is_dataclass(value) or isinstance(value, Mapping):
-        return f"{{{', '.join(_pairs(value))}}}"
-    return str(value)
-
-
-def _pairs(value: Any) -> Iterable[str]:
-    items = value.items() if isinstance(value, Mapping) else ((f.name, getattr(value, f.name)) for f in fields(value))
-    return [f"{name} = {_quoted(inner, str(name))}" for name, inner in items if inner is not None]
-
-
-def _threshold(name: str, value: Decimal) -> str:
-    """A tier's threshold has its rule's unit, which its name alone does not say."""
-    rule, _line, tier = name.rpartition("_")
-    unit = KillUnit.FRAC if tier == "hysteresis" else KillRule(rule).unit
-    if unit is KillUnit.MS:
-        return span(int(value))
-    return percent(value) if unit is KillUnit.FRAC else plain(value)
-
-
-def _quoted(value: Any, field: str = "") -> str:
-    text = written(value, field)
-    return text if text[:1] in "[{" else json.dumps(text, ensure_ascii=False)
 
 
 def texts_of(policy: Policy) -> dict[str, str]:
@@ -106,7 +57,7 @@ def proposed(
     """
     refuse_secrets(dict(asked), "The proposal")
     found = [
-        _agent_change(name, text, agents, listed or _any_name)
+        _agent_change(name, text, agents, listed or any_name)
         if name.startswith(AGENT_PREFIX)
         else _policy_change(document, name, text)
         for name, text in asked.items()
@@ -127,41 +78,24 @@ def field_of(name: str) -> PolicyField:
     return known[name]
 
 
-def read(text: str) -> Any:
-    """Read a value as it would stand in the file, quoted or not."""
-    import tomllib  # a tenth of the CLI's start, and most commands change no policy
-
-    try:
-        return tomllib.loads(f"value = {text}", parse_float=Decimal)["value"]
-    except (tomllib.TOMLDecodeError, ValueError):
-        return text
-
-
 def _agent_change(name: str, text: str, agents: Mapping[str, AgentConfig], listed: Parser) -> PolicyChange | None:
-    agent, key, attribute = agent_field(name, agents)
-    old = getattr(agents[agent].limits, attribute)
-    new = limit_keys(words(listed))[key].parse(f"agent {agent} limits.{key}", read(text))
+    agent, key = _agent_field(name, agents)
+    field = fields_proposable(listed)[key]
+    old, new = field.of(agents[agent]), field.parse(agent, text)
     if old == new:
         return None
-    return PolicyChange(name, written(old, attribute), written(new, attribute), AGENT_WAYS[key].sense(old, new))
+    return PolicyChange(name, field.written(old), field.written(new), field.way.sense(old, new))
 
 
-def agent_field(name: str, agents: Iterable[str]) -> tuple[str, str, str]:
-    """Split "agents.NAME.limits.KEY" into the name, the key, and the attribute it fills; UsageError if it is none."""
-    agent, found, key = name.removeprefix(AGENT_PREFIX).partition(".limits.")
+def _agent_field(name: str, agents: Iterable[str]) -> tuple[str, str]:
+    """Split "agents.NAME.KEY" into the name and the key; UsageError if there is no such value to propose."""
+    agent, key = parts_of(name)
+    known = fields_proposable()
     if agent not in set(agents):
         raise UsageError(f"There is no agent {agent[:40]!r}; there are: {', '.join(agents) or 'none'}.")
-    if not found or key not in AGENT_WAYS:
-        raise UsageError(f"agents.{agent} has no {key or name!r}; {suggestion(key, AGENT_WAYS, 'its limits are')}")
-    return agent, key, _limit_key(key).field
-
-
-def _limit_key(key: str) -> Key:
-    return limit_keys(words(_any_name))[key]
-
-
-def _any_name(where: str, value: Any) -> str:
-    return str(value)
+    if key not in known:
+        raise UsageError(f"agents.{agent} has no {key or name!r}; {suggestion(key, known, 'it has')}")
+    return agent, key
 
 
 def changed(
@@ -174,7 +108,7 @@ def changed(
     policy, agents = document.policy, {each.field: each for each in document.agents}
     for change in changes:
         if change.field.startswith(AGENT_PREFIX):
-            agents[change.field] = replace(change, old=_filed_text(change, filed or {}))
+            agents[change.field] = replace(change, old=_filed_text(change, filed or {}, agents.get(change.field)))
         else:
             field = field_of(change.field)
             policy = with_value(policy, field.path, field.key.parse("policy " + change.field, read(change.new)))
@@ -182,12 +116,12 @@ def changed(
     return Document(policy, kept)
 
 
-def _filed_text(change: PolicyChange, filed: Mapping[str, AgentConfig]) -> str:
-    name, _found, key = change.field.removeprefix(AGENT_PREFIX).partition(".limits.")
-    if name not in filed or key not in AGENT_WAYS:
-        return change.old
-    attribute = _limit_key(key).field
-    return written(getattr(filed[name].limits, attribute), attribute)
+def _filed_text(change: PolicyChange, filed: Mapping[str, AgentConfig], older: PolicyChange | None) -> str:
+    """What the agent's file says; where the file is not at hand, what it said when the field was changed before."""
+    name, key = parts_of(change.field)
+    if name in filed and key in fields_of_agents():
+        return fields_of_agents()[key].text(filed[name])
+    return older.old if older else change.old
 
 
 def with_value(value: Any, path: tuple[str, ...], new: Any) -> Any:
@@ -200,18 +134,15 @@ def with_value(value: Any, path: tuple[str, ...], new: Any) -> Any:
 def with_limits(agent: AgentConfig, changes: Iterable[PolicyChange]) -> AgentConfig:
     """Return an agent with the document's changes of its limits.
 
-    A change holds as long as the agent's file says what it said when it was made: who edits the file has the last word.
+    A change holds as long as the agent's file says what it said when it was made: an edited file is looked at anew, at
+    the next start.
     """
-    limits: AgentLimits = agent.limits
-    for change in changes:
-        name, _found, key = change.field.removeprefix(AGENT_PREFIX).partition(".limits.")
-        if name != agent.name or key not in AGENT_WAYS:
-            continue
-        attribute = _limit_key(key).field
-        if written(getattr(agent.limits, attribute), attribute) == change.old:
-            new = _limit_key(key).parse(f"agent {name} limits.{key}", read(change.new))
-            limits = replace(limits, **{attribute: new})
-    return agent if limits is agent.limits else replace(agent, limits=limits)
+    made, known = agent, fields_of_agents()
+    for change in sorted(changes, key=lambda each: each.field.endswith(".instruments")):
+        name, key = parts_of(change.field)
+        if name == agent.name and key in known and known[key].text(agent) == change.old:
+            made = known[key].put(made, known[key].parse(name, change.new))
+    return made
 
 
 def loosening(changes: Iterable[PolicyChange]) -> tuple[PolicyChange, ...]:

@@ -11,7 +11,8 @@ from engine.domain.governance import PolicyChange, Sense
 from engine.domain.policy import Policy
 from engine.errors import UsageError
 from engine.governance.directions import POLICY_WAYS
-from engine.governance.document import read, with_value, written
+from engine.governance.document import with_value
+from engine.governance.texts import read, written
 
 PREFIX = "QUARTERDECK_"
 SEED_NAMES = {

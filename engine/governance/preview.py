@@ -17,6 +17,7 @@ from engine.domain.decision import Disposition, describe_action
 from engine.domain.governance import PolicyChange, Sense
 from engine.domain.money import ZERO, signed_frac
 from engine.domain.risk import RiskCheck, Verdict
+from engine.governance.agent_fields import AGENT_PREFIX, parts_of
 from engine.governance.directions import AGENT_WAYS, LESS_LOOSENS, MORE_LOOSENS, POLICY_WAYS
 from engine.store.history import Decided, History
 
@@ -159,8 +160,8 @@ def _how(check: RiskCheck, change: PolicyChange, decided: Decided) -> str:
 
 
 def _fits(code: str, field_name: str) -> Callable[[Decimal, Decimal], bool]:
-    key = field_name.rpartition(".limits.")[2] if field_name.startswith("agents.") else ""
-    way = AGENT_WAYS.get(key) if key else POLICY_WAYS.get(field_name)
+    is_agents = field_name.startswith(AGENT_PREFIX)
+    way = AGENT_WAYS.get(parts_of(field_name)[1]) if is_agents else POLICY_WAYS.get(field_name)
     if way is LESS_LOOSENS:
         return lambda observed, limit: observed >= limit
     if way is not MORE_LOOSENS:

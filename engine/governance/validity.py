@@ -9,8 +9,8 @@ from engine.config.policy import check_policy
 from engine.domain.agent import AgentConfig, AgentLimits
 from engine.domain.governance import PolicyChange
 from engine.domain.policy import Policy
+from engine.governance.agent_fields import parts_of
 from engine.governance.document import (
-    AGENT_PREFIX,
     Document,
     changed,
     differences,
@@ -50,7 +50,7 @@ def refuse_document(
     if effective != document.policy:
         names = ", ".join(each.variable for each in overlays if each.applies)
         check_policy(effective, f"{where} with {names}:", written)
-    for name in sorted({each.field.removeprefix(AGENT_PREFIX).partition(".")[0] for each in document.agents}):
+    for name in sorted({parts_of(each.field)[0] for each in document.agents}):
         if name in filed:
             limits = with_limits(filed[name], document.agents).limits
             check_limits(f"{where} agent {name} [limits]", _set_limits(limits), limits)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 
 from engine.config import canonical_json, from_canonical
 from engine.domain.agent import AgentConfig
-from engine.domain.events import ChangeAnswered, ChangeRequested, Event, PolicyFileSeen, PolicyVersioned
+from engine.domain.events import ChangeAnswered, ChangeRequested, Event, PolicyVersioned
 from engine.domain.governance import AskedBy, ChangeRequest, PolicyChange, Verdict
 from engine.domain.intent import Mode
 from engine.domain.policy import GovernanceRules, Policy
 from engine.domain.policy_book import PolicyBook
 from engine.errors import UsageError
-from engine.governance.document import Document, changed, differences, harmless, loosening
+from engine.governance.document import Document, changed, harmless, loosening
 from engine.governance.validity import refuse_change
 
 REASON_MAX = 300
+EDITED = "an agent's file was edited"
 OPEN_MAX = 50
 """Requests that may wait at once, over everybody who asks."""
 
@@ -75,6 +76,16 @@ class Drafting:
             )
         )
 
+    def hold(self, agents: tuple[PolicyChange, ...]) -> None:
+        """Put what is changed of agents' own limits on record anew: a file was edited, and what is in force was not."""
+        if agents != self.book.agents:
+            self.tell(
+                PolicyVersioned(
+                    version=self.book.version + 1, policy_json=self.book.policy_json, agents=agents, changes=(),
+                    actor="trader", asked_by=AskedBy.FILE, request_id="", reason=EDITED,
+                )
+            )  # fmt: skip
+
     def version_one(self, policy: Policy) -> None:
         """Put a new store's first policy on record."""
         self.tell(
@@ -90,7 +101,7 @@ class Drafting:
         rules: those in force, environment included. Without require_approval a person's own loosening on paper applies
         at once too; an agent's never does.
         """
-        free = mode is Mode.PAPER and not rules.require_approval and wish.asked_by is not AskedBy.AGENT
+        free = is_free(rules, mode) and wish.asked_by is not AskedBy.AGENT
         at_once = wish.changes if free else harmless(wish.changes)
         waits = () if free else loosening(wish.changes)
         if at_once:
@@ -145,6 +156,11 @@ class Drafting:
         self.version(made, request.request_id)
 
 
+def is_free(rules: GovernanceRules, mode: Mode) -> bool:
+    """Tell whether a person loosens without being asked."""
+    return mode is Mode.PAPER and not rules.require_approval
+
+
 def document_of(book: PolicyBook) -> Document:
     """Return the policy in force; StoreError when it cannot be read."""
     return Document(from_canonical(Policy, book.policy_json), book.agents)
@@ -158,35 +174,3 @@ def is_stale(request: ChangeRequest, book: PolicyBook) -> bool:
 def stale_words(request: ChangeRequest, book: PolicyBook) -> str:
     """Say why a stale request cannot apply."""
     return f"it would change version {request.base_version}, and version {book.version} is in force"
-
-
-def at_start(drafting: Drafting, asked: Policy, rules: GovernanceRules, mode: Mode) -> None:
-    """Compare the policy file with what it said before: what was tightened in it applies, what was loosened waits.
-
-    Fields that nobody edited stay as they are in force, whatever the file says: an approved change made elsewhere is
-    not undone by an old file. A request of the file's that has become stale is asked anew.
-    """
-    book = drafting.book
-    before = from_canonical(Policy, book.file_json)
-    wanted = {change.field for change in differences(before, asked)}
-    edited = bool(wanted)
-    for request in list(book.requests.values()):
-        if request.is_approved or not (is_stale(request, book) or (edited and request.asked_by is AskedBy.FILE)):
-            continue
-        if request.asked_by is AskedBy.FILE:
-            wanted |= {change.field for change in request.changes}
-        stale = is_stale(request, book)
-        note = stale_words(request, book) if stale else "the file was edited again"
-        drafting.answer(request, Verdict.STALE if stale else Verdict.WITHDRAWN, "start", note)
-    if edited:
-        drafting.tell(PolicyFileSeen(policy_json=canonical_json(asked)))
-    changes = only(differences(drafting.document.policy, asked), wanted)
-    if changes:
-        wish = Wish(changes=changes, actor="trader", asked_by=AskedBy.FILE, reason="the policy file was edited")
-        drafting.wish(wish, rules, mode)
-    drafting.apply_due(arming=True, mode=mode)
-
-
-def only(changes: Iterable[PolicyChange], fields: set[str]) -> tuple[PolicyChange, ...]:
-    """Return the changes of some fields."""
-    return tuple(change for change in changes if change.field in fields)

@@ -13,11 +13,11 @@ from engine.agents.keeping import Keeper
 from engine.agents.lanes import LaneRunner, second_agents
 from engine.agents.manager import hire
 from engine.clock import Clock, ManualClock
-from engine.config import canonical_json, config_hash
+from engine.config import config_hash
 from engine.config.providers import TIMEOUT_MS
 from engine.control.admin import AdminSecret
 from engine.control.core import Core
-from engine.control.governing import Governor, Ruled
+from engine.control.governing import Governor, Ruled, registered
 from engine.control.stream import Stream
 from engine.control.unlocking import Unlocking
 from engine.domain.agent import AgentConfig, AgentStatus, Schedule
@@ -25,7 +25,6 @@ from engine.domain.books import Books
 from engine.domain.caps import caps_of
 from engine.domain.events import (
     AgentChanged,
-    AgentRegistered,
     EngineStarted,
     Event,
     FundsMoved,
@@ -264,9 +263,7 @@ def _news(plan: Plan, journal: Journal, ruled: Ruled) -> list[Event]:
     events += plan.recordings
     events += ruled.news
     for agent in ruled.agents:
-        events.append(
-            AgentRegistered(agent=agent.name, config_hash=config_hash(agent), config_json=canonical_json(agent))
-        )
+        events.append(registered(agent))
         if agent.name not in books.agent_status:
             events.append(AgentChanged(agent=agent.name, status=AgentStatus.RUNNING, actor=plan.actor))
     return events

@@ -133,6 +133,26 @@ async def test_every_value_is_shown_with_where_it_comes_from(make_world: Make) -
     assert origins["limits.price_age"] == ("90s", "default")
 
 
+@pytest.mark.fault("W07")
+async def test_agent_whose_file_was_loosened_trades_by_its_old_limit_until_that_is_approved(
+    make_world: Make, tester: AgentConfig, tmp_path: Path
+) -> None:
+    root, none = tmp_path / "kept", replace(tester, limits=replace(tester.limits, trades_per_day=0))
+    (await make_world(agent=none, policy=PLAIN, root=root, durable=True)).close()
+    world = await make_world({0: BUY, 2: BUY}, agent=tester, policy=PLAIN, root=root, durable=True, admin=admin())
+    assert [line.outcome for line in world.stream.after(0).lines if line.kind == "policy"] == ["IN FORCE", "WAITS"]
+    await world.bars(2, "50000")
+    assert world.outcomes("decision") == ["REFUSED"]
+    assert (await approve(world)).ok
+    await world.bars(3, "50000")
+    assert world.position() == 1
+    world.close()
+    again = await make_world(agent=tester, policy=PLAIN, root=root, durable=True)
+    assert again.books.governance.requests == {}
+    again.close()
+    assert verify(root).ok
+
+
 async def test_policy_and_what_waits_survive_a_restart_and_the_journal_is_proven(
     make_world: Make, tmp_path: Path
 ) -> None:

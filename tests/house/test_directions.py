@@ -6,7 +6,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from engine.config import policy_fields
-from engine.config.agents import limit_keys
+from engine.config.agents import NO_LIMITS, governed_keys, key_names, limit_keys
 from engine.domain.agent import AgentLimits
 from engine.domain.policy import Policy
 from engine.governance.directions import AGENT_WAYS, POLICY_WAYS
@@ -24,7 +24,8 @@ def test_every_field_of_the_policy_has_one_line_in_the_table_of_directions() -> 
 
 
 def test_every_limit_of_an_agent_has_one_line_in_the_table_of_directions() -> None:
-    assert set(AGENT_WAYS) == set(limit_keys(lambda where, value: value)), "engine/governance/directions.py"
+    assert set(AGENT_WAYS) == set(governed_keys(lambda where, value: value)), "engine/governance/directions.py"
+    assert key_names() == set(AGENT_WAYS) | NO_LIMITS, "engine/config/agents.py"
 
 
 def test_the_policy_file_reaches_every_value_that_the_policy_has() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.clock import ManualClock
 from engine.control.admin import AdminSecret
-from engine.control.governing import Governor, Ruled
+from engine.control.governing import Governor, Ruled, registered
 from engine.domain.agent import AgentConfig
 from engine.domain.books import Books
 from engine.domain.events import Event, Genesis
@@ -63,7 +63,9 @@ class Approvals:
 class Desk:
     """One engine's life after another over one journal."""
 
-    def __init__(self, policy: Policy, mode: Mode = Mode.PAPER, secret: AdminSecret | None = None) -> None:
+    def __init__(
+        self, policy: Policy, mode: Mode = Mode.PAPER, secret: AdminSecret | None = None, agent: AgentConfig = AGENT
+    ) -> None:
         self.clock, self.secret, self.mode = ManualClock(START_MS), secret or admin(), mode
         self.rows: list[tuple[int, int, str]] = []
         self.books = Books()
@@ -73,7 +75,7 @@ class Desk:
                 store_id="0123abcd", schema=1, mode=mode, source_kind="SIMULATED", account_currency="USD", usd_peg=(),
             ),
         )  # fmt: skip
-        self.start(policy)
+        self.start(policy, agent=agent)
 
     def record(self, ts_ms: int, *events: Event) -> None:
         for event in events:
@@ -87,7 +89,7 @@ class Desk:
             self.books.apply(ts_ms, decode(kind, text))
         self.file = file
         ruled = Ruled(self.books.governance, file, [agent], environ or {}, self.mode, self.clock.now_ms())
-        self.record(self.clock.now_ms(), *ruled.news)
+        self.record(self.clock.now_ms(), *ruled.news, *map(registered, ruled.agents))
         self.policy = ruled.policy
         self.approvals = Approvals()
         running = {each.name: _Named(name=each.name, config=each) for each in ruled.agents}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -16,9 +17,11 @@ from engine.errors import QuarterdeckError
 from engine.governance.document import differences, loosening
 from engine.governance.versions import document_of
 from tests.unit.governance_kit import PASSPHRASE, Desk, with_cooling, with_positions
+from tests.unit.situations import AGENT
 
 COOLING_MS = 600_000
 FIELDS = ("limits.open_positions", "limits.trades_per_day")
+TRADES = (5, 50, 100, 200)
 counts = st.integers(0, 12)
 MOSTLY = st.sampled_from((True, True, True, True, False))
 
@@ -35,6 +38,7 @@ class Governing(RuleBasedStateMachine):
         self.granted: dict[str, tuple[int, int, tuple[PolicyChange, ...]]] = {}
         self.before = self.book.version, document_of(self.book).policy
         self.armed_at = self.desk.clock.now_ms()
+        self.trades = AGENT.limits.trades_per_day
 
     @property
     def book(self) -> PolicyBook:
@@ -71,10 +75,20 @@ class Governing(RuleBasedStateMachine):
     def wait(self, ms: int) -> None:
         self.desk.tick(ms)
 
-    @rule(positions=counts, environ=st.sampled_from(({}, {"QUARTERDECK_LIMITS_OPEN_POSITIONS": "2"})))
-    def restart(self, positions: int, environ: dict[str, str]) -> None:
+    @rule(value=st.sampled_from(TRADES))
+    def propose_for_the_agent(self, value: int) -> None:
+        with contextlib.suppress(QuarterdeckError):
+            self.desk.governor.propose({"agents.a.limits.trades_per_day": str(value)}, "why not")
+
+    @rule(
+        trades=st.sampled_from(TRADES),
+        positions=counts,
+        environ=st.sampled_from(({}, {"QUARTERDECK_LIMITS_OPEN_POSITIONS": "2"})),
+    )
+    def restart(self, trades: int, positions: int, environ: dict[str, str]) -> None:
         self.armed_at = self.desk.clock.now_ms()
-        self.desk.start(with_positions(positions, self.base), environ)
+        agent = replace(AGENT, limits=replace(AGENT.limits, trades_per_day=trades))
+        self.desk.start(with_positions(positions, self.base), environ, agent)
 
     @invariant()
     def nothing_is_looser_than_what_was_approved(self) -> None:
@@ -93,6 +107,17 @@ class Governing(RuleBasedStateMachine):
         from_ms = approved_ms + self.cooling
         armed = self.armed_at >= from_ms if self.desk.mode is Mode.LIVE else True
         return self.desk.clock.now_ms() >= from_ms and armed and on < self.book.version
+
+    @invariant()
+    def no_agent_runs_looser_than_what_was_approved(self) -> None:
+        before, now = self.trades, self.desk.agents["a"].config.limits.trades_per_day
+        self.trades = now
+        if now > before:
+            assert any(
+                (change.field, change.new) == ("agents.a.limits.trades_per_day", str(now)) and self._is_due(on, at)
+                for on, at, changes in self.granted.values()
+                for change in changes
+            ), (before, now, self.granted)
 
     @invariant()
     def what_is_enforced_is_never_looser_than_the_version_in_force(self) -> None:

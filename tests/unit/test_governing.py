@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from engine.control.policy_views import notices
+from engine.domain.agent import AgentConfig, Protection
 from engine.domain.events import AdminTried, ChangeAnswered, PolicyVersioned
 from engine.domain.governance import AskedBy, Sense, Verdict
-from engine.domain.intent import Mode
+from engine.domain.intent import Autonomy, Mode
 from engine.domain.policy import Policy
 from engine.errors import RefusedError, UsageError
 from engine.governance.environment import overlaid
@@ -223,7 +225,7 @@ def test_edited_file_tightens_at_the_next_start_and_its_loosening_waits() -> Non
     rows = len(desk.rows)
     desk.start(edited)
     assert desk.waiting() == ["cr-1"]
-    assert len(desk.rows) == rows + 1, "a file that nobody edited asks nothing anew"
+    assert len(desk.rows) == rows + 2, "a file that nobody edited asks nothing anew"
 
 
 def test_request_of_a_file_that_was_edited_back_is_withdrawn() -> None:
@@ -302,6 +304,7 @@ async def test_agent_may_ask_for_limits_of_its_own_and_a_person_decides() -> Non
         {"governance.require_approval": "false"},
         {"agents.b.limits.trades_per_day": "1"},
         {"agents.a.limits.trades_per_day": "1", "ai_budget.usd_per_day": "100"},
+        {"agents.a.autonomy": "auto"},
         {"agents.a.limits.trades_per_day\n": "1", "agents.a.model": "x"},
     ],
 )
@@ -330,12 +333,142 @@ def test_agent_never_loosens_by_itself_even_where_no_approval_is_needed() -> Non
     assert asks(Desk(free), {"agents.a.limits.trades_per_day": "200"}) == "cr-1"
 
 
-def test_edited_agent_file_has_the_last_word_on_its_limits() -> None:
+def edited(**limits: object) -> AgentConfig:
+    return replace(AGENT, limits=replace(AGENT.limits, **limits))  # type: ignore[arg-type]
+
+
+def trades(desk: Desk) -> int:
+    return desk.agents["a"].config.limits.trades_per_day
+
+
+def asked_for(desk: Desk) -> list[tuple[str, str, str]]:
+    """What waits: field without its agent, old, new."""
+    return [
+        (each.field.removeprefix("agents.a."), each.old, each.new)
+        for request in desk.books.governance.requests.values()
+        for each in request.changes
+    ]
+
+
+def test_first_sight_of_an_agent_is_its_base_and_asks_nothing() -> None:
+    desk = Desk(Policy())
+    assert (desk.waiting(), desk.governor.version, trades(desk)) == ([], 1, 100)
+
+
+@pytest.mark.fault("W07")
+async def test_loosened_agent_file_waits_with_its_diff_and_is_in_force_once_approved() -> None:
+    desk = Desk(Policy())
+    desk.start(Policy(), agent=edited(trades_per_day=200))
+    (request,) = desk.books.governance.requests.values()
+    assert (trades(desk), request.asked_by) == (100, AskedBy.FILE)
+    assert asked_for(desk) == [("limits.trades_per_day", "100", "200")]
+    assert "file says 200 for agents.a.limits.trades_per_day; 100 is in force" in notices(desk.governor)[0]
+    rows = len(desk.rows)
+    desk.start(Policy(), agent=edited(trades_per_day=200))
+    assert (trades(desk), desk.waiting(), len(desk.rows)) == (100, ["cr-1"], rows + 2)
+    await desk.governor.approve("cr-1", desk.code("cr-1"), PASSPHRASE, "", "admin")
+    assert (trades(desk), desk.books.governance.breach) == (200, "")
+    desk.start(Policy(), agent=edited(trades_per_day=200))
+    assert (trades(desk), desk.waiting(), notices(desk.governor)) == (200, [], ())
+
+
+@pytest.mark.fault("W07")
+def test_tightened_agent_file_applies_at_once_beside_what_it_loosens() -> None:
+    desk = Desk(Policy())
+    desk.start(Policy(), agent=edited(trades_per_day=50, confidence_min=D("0.5")))
+    assert (trades(desk), desk.agents["a"].config.limits.confidence_min) == (50, D("0.6"))
+    assert asked_for(desk) == [("limits.confidence_min", "0.6", "0.5")]
+    (applied,) = of_kind(desk, PolicyVersioned)[:1]
+    assert [(each.field, each.sense) for each in applied.changes] == [("agents.a.limits.trades_per_day", "tightens")]
+
+
+@pytest.mark.parametrize(
+    ("loosened", "field", "old", "new"),
+    [
+        ({"autonomy": Autonomy.AUTO}, "autonomy", "approve", "auto"),
+        ({"capital_share_frac": D("0.4")}, "capital_share", "20%", "40%"),
+        ({"protection": Protection(stop_frac=D("0.05"))}, "protection.stop", "2%", "5%"),
+        ({"protection": Protection(stop_frac=None)}, "protection.stop", "2%", "off"),
+        ({"pause_after_failures": 50}, "on_failure.pause_after", "5", "50"),
+    ],
+)
+async def test_whatever_limits_an_agent_in_its_file_is_governed(
+    loosened: dict[str, object], field: str, old: str, new: str
+) -> None:
+    base = replace(AGENT, autonomy=Autonomy.APPROVE, capital_share_frac=D("0.2"))
+    desk = Desk(Policy(), agent=base)
+    wanted = replace(base, **loosened)  # type: ignore[arg-type]
+    desk.start(Policy(), agent=wanted)
+    assert (desk.agents["a"].config, asked_for(desk)) == (base, [(field, old, new)])
+    await desk.governor.approve("cr-1", desk.code("cr-1"), PASSPHRASE, "", "admin")
+    desk.start(Policy(), agent=wanted)
+    assert (desk.agents["a"].config, desk.waiting()) == (wanted, [])
+
+
+async def test_instrument_that_a_file_adds_is_seen_and_not_bought_until_it_is_approved() -> None:
+    desk = Desk(Policy())
+    wanted = replace(AGENT, instruments=(*AGENT.instruments, "paper:ETH/USDT"))
+    for _ in range(2):
+        desk.start(Policy(), agent=wanted)
+        config = desk.agents["a"].config
+        assert (config.instruments, config.limits.blocked) == (wanted.instruments, ("paper:ETH/USDT",))
+        assert desk.waiting() == ["cr-1"]
+    await desk.governor.approve("cr-1", desk.code("cr-1"), PASSPHRASE, "", "admin")
+    assert desk.agents["a"].config.limits.blocked == ()
+    desk.start(Policy(), agent=wanted)
+    assert (desk.agents["a"].config, desk.waiting()) == (wanted, [])
+
+
+def test_request_of_an_agent_file_that_was_edited_back_is_withdrawn_and_asked_again_when_it_returns() -> None:
+    desk = Desk(Policy())
+    desk.start(Policy(), agent=edited(trades_per_day=200))
+    desk.start(Policy())
+    assert (desk.waiting(), trades(desk)) == ([], 100)
+    assert of_kind(desk, ChangeAnswered)[-1].answer is Verdict.WITHDRAWN
+    desk.start(Policy(), agent=edited(trades_per_day=200))
+    assert (desk.waiting(), trades(desk)) == (["cr-2"], 100)
+
+
+async def test_rejected_loosening_of_an_agent_file_stays_out_of_force_and_is_not_asked_again() -> None:
+    desk = Desk(Policy())
+    desk.start(Policy(), agent=edited(trades_per_day=200))
+    await desk.governor.reject("cr-1", PASSPHRASE, "no", "admin")
+    desk.start(Policy(), agent=edited(trades_per_day=200))
+    assert (desk.waiting(), trades(desk)) == ([], 100)
+    desk.start(Policy(), agent=edited(trades_per_day=300))
+    assert (asked_for(desk), trades(desk)) == ([("limits.trades_per_day", "100", "300")], 100)
+
+
+def test_agent_that_was_away_is_compared_with_what_it_last_ran_with() -> None:
+    desk = Desk(Policy())
+    desk.start(Policy(), agent=replace(AGENT, name="b"))
+    desk.start(Policy(), agent=edited(trades_per_day=200))
+    assert (trades(desk), desk.waiting()) == (100, ["cr-1"])
+
+
+def test_request_of_an_agent_file_made_stale_by_another_version_is_asked_anew() -> None:
+    desk = Desk(Policy())
+    wanted = edited(trades_per_day=200)
+    desk.start(with_positions(8), agent=wanted)
+    assert desk.waiting() == ["cr-1", "cr-2"]
+    desk.governor.propose({"limits.trades_per_day": "10"}, "less of that")
+    desk.start(with_positions(8), agent=wanted)
+    assert desk.waiting() == ["cr-3", "cr-4"]
+    assert {request.base_version for request in desk.books.governance.requests.values()} == {desk.governor.version}
+
+
+def test_limit_that_was_tightened_by_a_proposal_is_not_loosened_by_an_edit() -> None:
     desk = Desk(Policy())
     desk.governor.propose({"agents.a.limits.trades_per_day": "7"}, "less")
-    edited = replace(AGENT, limits=replace(AGENT.limits, trades_per_day=50))
-    desk.start(Policy(), agent=edited)
-    assert desk.agents["a"].config.limits.trades_per_day == 50
+    desk.start(Policy(), agent=edited(trades_per_day=50))
+    assert (trades(desk), asked_for(desk)) == (7, [("limits.trades_per_day", "7", "50")])
+
+
+def test_policy_without_approvals_takes_a_loosened_agent_file_at_once_on_paper() -> None:
+    free = replace(Policy(), governance=replace(Policy().governance, require_approval=False))
+    desk = Desk(free)
+    desk.start(free, agent=edited(trades_per_day=200))
+    assert (trades(desk), desk.waiting(), desk.books.governance.breach) == (200, [], "")
 
 
 # -- the admin ---------------------------------------------------------------------------

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from engine.config import canonical_json, from_canonical, load_policy, policy_fields
 from engine.config.policy import presets
+from engine.domain.agent import AgentConfig, AgentLimits, Distance, Measure, Protection, SizingMethod
 from engine.domain.governance import Sense
-from engine.domain.policy import AccountLimits, AiRules, ApprovalRules, AskFor, KillLimits, Policy
+from engine.domain.policy import AccountLimits, AiRules, ApprovalRules, AskFor, KillLimits, OnMissing, Policy
 from engine.errors import StoreError, UsageError
+from engine.governance.agent_fields import fields_of_agents
 from engine.governance.directions import POLICY_WAYS
 from engine.governance.document import (
     Document,
@@ -23,12 +25,12 @@ from engine.governance.document import (
     differences,
     field_of,
     proposed,
-    read,
     texts_of,
     with_limits,
     with_value,
 )
 from engine.governance.environment import overlaid
+from engine.governance.texts import read
 from tests.unit.situations import AGENT
 
 D = Decimal
@@ -146,13 +148,56 @@ def test_cash_of_a_new_store_and_paper_prices_are_no_limits() -> None:
         ({"ai_budget.usd_per_day": "nan"}, "finite"),
         ({"agents.nobody.limits.trades_per_day": "1"}, "no agent 'nobody'"),
         ({"agents.a.limits.trades_a_day": "1"}, "trades_per_day"),
-        ({"agents.a.model": "x"}, "no agent"),
+        ({"agents.a.model": "x"}, "has no 'model'"),
+        ({"agents.a.instruments": "[]"}, "has no 'instruments'"),
+        ({"agents.a.protection.stop": "50%"}, "has no 'protection.stop'"),
         ({"cash": "sk-live-0123456789abcdef"}, "secret"),
     ],
 )
 def test_proposal_of_what_a_policy_file_may_not_say_is_refused(asked: dict[str, str], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         proposed(Document(Policy()), asked, AGENTS)
+
+
+VARIED = replace(
+    AGENT,
+    limits=replace(AGENT.limits, qty_max=D(3), allowed=("paper:BTC/USDT",), sizing=SizingMethod.KELLY),
+    protection=Protection(
+        stop_frac=None, stop_by=Distance(measure=Measure.ATR, amount=D("1.5"), period=20),
+        trail=Distance(measure=Measure.PRICE, amount=D(500), unit="USDT"), missing=OnMissing.CLOSE,
+    ),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("agent", [AGENT, VARIED])
+def test_every_limit_of_an_agents_file_is_written_as_text_and_put_back(agent: AgentConfig) -> None:
+    made = replace(AGENT, limits=AgentLimits(trades_per_day=1), protection=Protection(stop_frac=D("0.5")))
+    for name, field in fields_of_agents().items():
+        made = field.put(made, field.parse("a", field.text(agent)))
+        assert field.of(made) == field.of(agent), name
+    assert from_canonical(AgentConfig, canonical_json(agent)) == agent
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "sense"),
+    [
+        ("protection.stop", "2%", "1%", Sense.TIGHTENS),
+        ("protection.stop", "off", "90%", Sense.TIGHTENS),
+        ("protection.stop", "2%", "2 ATR", Sense.LOOSENS),
+        ("protection.stop", "2 ATR", "1 ATR", Sense.TIGHTENS),
+        ("protection.trailing", "1%", "off", Sense.LOOSENS),
+        ("protection.missing", "off", "close", Sense.TIGHTENS),
+        ("protection.missing", "repair", "off", Sense.LOOSENS),
+        ("protection.missing", "alarm", "off", Sense.TIGHTENS),
+        ("autonomy", "auto", "approve", Sense.TIGHTENS),
+        ("instruments", '["A", "B"]', '["A"]', Sense.TIGHTENS),
+        ("instruments", '["A"]', '["B"]', Sense.LOOSENS),
+        ("limits.qty_max", "5", "off", Sense.LOOSENS),
+    ],
+)
+def test_limit_of_an_agents_file_goes_its_way(name: str, old: str, new: str, sense: Sense) -> None:
+    field = fields_of_agents()[name]
+    assert field.way.sense(field.parse("a", old), field.parse("a", new)) is sense
 
 
 def test_agents_own_limit_changes_as_long_as_its_file_says_what_it_said() -> None:
