@@ -106,9 +106,12 @@ def _model_error(agent: RunningAgent, detail: str) -> ModelAnswer:
 
 
 def _fitting(agent: RunningAgent, request: ModelRequest, answer: ModelAnswer) -> ModelAnswer:
-    """Return the answer when it has one draft for each instrument asked about, else a failure (T2, A10)."""
+    """Return the answer when it has one whole draft for each instrument asked about, else a failure (T2, A10)."""
     if answer.outcome is not Outcome.DECIDED and not answer.drafts:
         return answer
+    for draft in answer.drafts:
+        if wrong := draft.misshapen():
+            return _model_error(agent, f"the draft for {draft.instrument} has {wrong}")
     said, asked = [draft.instrument for draft in answer.drafts], [view.instrument for view in request.views]
     if sorted(said) == sorted(asked):
         return answer

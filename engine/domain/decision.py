@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from engine.domain.money import plain
+from engine.domain.money import is_amount, plain
 
 
 class Direction(StrEnum):
@@ -74,6 +74,21 @@ class DecisionDraft:
     stop: Decimal | None = None
     target: Decimal | None = None
     max_slippage_bps: int | None = None
+
+    def misshapen(self) -> str:
+        """Say which number is none that money may be kept in, "" when all are: nothing could be written of it (R8).
+
+        >>> DecisionDraft(instrument="X", direction=Direction.BUY, rationale="", stop=Decimal("NaN")).misshapen()
+        "stop Decimal('NaN')"
+        """
+        for name in _NUMBERS:
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, Decimal) and is_amount(value)):
+                return f"{name} {value!r:.40}"
+        return ""
+
+
+_NUMBERS = ("confidence", "quantity", "target_qty", "limit_price", "trigger_price", "stop", "target")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

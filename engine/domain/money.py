@@ -28,9 +28,14 @@ def amount(text: str | int | Decimal) -> Decimal:
         value = Decimal(text)
     except (InvalidOperation, TypeError, ValueError):
         raise AmountError(f"{text!r} is not a decimal amount") from None
-    if not value.is_finite() or value.adjusted() > MAX_EXPONENT or -int(value.as_tuple().exponent) > MAX_EXPONENT:
+    if not is_amount(value):
         raise AmountError(f"{text!r} is not a finite amount of at most {MAX_EXPONENT} digits on a side")
     return value
+
+
+def is_amount(value: Decimal) -> bool:
+    """Tell whether a Decimal is one that amount() would read."""
+    return value.is_finite() and value.adjusted() <= MAX_EXPONENT and -int(value.as_tuple().exponent) <= MAX_EXPONENT
 
 
 def plain(value: Decimal) -> str:

@@ -120,6 +120,7 @@ class Exchange:
 
     def _publish(self, rows: Any) -> None:
         self.told.extend(row.event for row in rows)
+        self.stream.publish(rows)
 
     async def open(self, warm: list[Decimal]) -> None:
         """Start, and let bars pass before anything is asked."""
@@ -127,12 +128,14 @@ class Exchange:
         for price in warm:
             await self.bar(price, warm=True)
 
-    async def bar(self, price: object, *, warm: bool = False) -> None:
-        """Close one bar of every instrument."""
+    async def bar(self, price: object, *, warm: bool = False, volumes: Mapping[str, Decimal] | None = None) -> None:
+        """Close one bar of every instrument. volumes: of some of them, where it is not 1,000."""
+        traded = volumes or {}
         at, opened_ms = Decimal(str(price)), self.clock.now_ms()
         self.clock.advance_ms(MINUTE_MS)
         candles = tuple(
-            Candle(key, opened_ms, MINUTE_MS, at, at, at, at, Decimal(1000), self.source) for key in self.keys
+            Candle(key, opened_ms, MINUTE_MS, at, at, at, at, traded.get(key, Decimal(1000)), self.source)
+            for key in self.keys
         )
         await self.core.on_event(Instant(self.clock.now_ms(), candles, warm))
 

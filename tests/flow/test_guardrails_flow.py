@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from engine.domain.agent import AgentStatus, SizingMethod
-from engine.domain.decision import Direction, Disposition
-from engine.domain.events import AgentChanged, EntriesBlocked, StateChanged
+from engine.domain.decision import Direction, Disposition, Outcome
+from engine.domain.events import AgentChanged, CycleDone, EntriesBlocked, StateChanged
 from engine.domain.instrument import Instrument
 from engine.domain.intent import Autonomy
 from engine.domain.policy import TradingState
@@ -71,6 +71,11 @@ async def pause(there: Exchange) -> None:
 
 async def block(there: Exchange) -> None:
     there.journal.record(there.clock.now_ms(), EntriesBlocked(instrument=BTC.key, reason="look at it", actor="test"))
+
+
+async def trade_more_than_numbers_hold(there: Exchange) -> None:
+    """A bar whose volume no venue can have traded: reckoning with it breaks the check that reads it."""
+    await there.bar(50_000, warm=True, volumes={BTC.key: D("9E+999999")})
 
 
 async def think_half_a_minute(there: Exchange) -> None:
@@ -172,8 +177,9 @@ STORIES = [
     Story(code="INPUT_MISSING", limits=INDEX),
     Story(code="INPUT_STALE", limits=INDEX, files={"vix.csv": "DATE,CLOSE\n12/20/2025,20\n01/02/2026,20\n"}),
     Story(code="HISTORY_TOO_SHORT", limits={"value_at_risk_frac": D("0.05")}),
+    Story(code="CHECK_FAILED", warm=SWINGING, limits={"average_volume": D(1)}, prepare=trade_more_than_numbers_hold),
 ]  # fmt: skip
-OF_INPUTS = {"INPUT_MISSING", "INPUT_STALE", "HISTORY_TOO_SHORT"}
+OF_INPUTS = {"INPUT_MISSING", "INPUT_STALE", "HISTORY_TOO_SHORT", "CHECK_FAILED"}
 Play = Callable[[Story], Awaitable[Exchange]]
 
 
@@ -224,7 +230,7 @@ async def test_a_guardrail_stops_a_real_order(play: Play, story: Story) -> None:
 
 def test_every_guardrail_has_a_story_in_which_it_stops_an_order() -> None:
     assert [story.code for story in STORIES if story.code not in OF_INPUTS] == [each.code.value for each in GUARDRAILS]
-    assert {CheckCode(story.code) for story in STORIES} == set(CheckCode) - {CheckCode.CHECK_FAILED}
+    assert {CheckCode(story.code) for story in STORIES} == set(CheckCode)
 
 
 LET_THROUGH = {
@@ -279,3 +285,38 @@ async def test_the_trader_sees_each_check_and_what_bound_the_size(play: Play) ->
     drawn = "\n".join("".join(text for text, _ink in row) for row in outline(told, 110))
     for shown in ("SIZING", "volatility: ", "1% a day at ", "VALUE_AT_RISK", "0.1% at 95%", "VOLATILITY_INDEX", "off"):
         assert shown in drawn
+
+
+async def test_a_check_that_breaks_refuses_by_name_and_the_engine_goes_on(play: Play) -> None:
+    broken = trade_more_than_numbers_hold
+    there = await play(Story(code="", warm=SWINGING, limits={"average_volume": D(1)}, prepare=broken))
+    cycle, check = there.cycle(), there.last().checks[-1]
+    assert (check.code, check.observed, check.limit) == (
+        CheckCode.CHECK_FAILED, "AVERAGE_VOLUME: Overflow", "a clear answer",
+    )  # fmt: skip
+    assert (there.entries(), there.books.state) == (0, TradingState.ACTIVE)
+    lines = [each for each in there.stream.after(0).lines if each.cycle_id == cycle and each.instrument == BTC.key]
+    assert [each.outcome for each in lines] == ["REFUSED"]
+    assert "CHECK_FAILED" in lines[0].why
+    there.journal.flush()
+    with closing(Reader(StorePaths(there.root / "store"))) as reader:
+        drawn = "\n".join("".join(text for text, _ink in row) for row in outline(reader.read(explain(cycle)), 110))
+    assert "CHECK_FAILED" in drawn
+    assert "AVERAGE_VOLUME: Overflow" in drawn
+    there.model.script = {there.model.asked: {ETH.key: BUY}}
+    for price in (50_000, 50_500):
+        await there.bar(price)
+    assert there.books.position("tester", ETH.key).qty == D("0.5")
+    assert there.books.position("tester", BTC.key).qty == 0
+
+
+@pytest.mark.parametrize("number", ["0.9", D("NaN"), D("1e40"), 0.9])
+async def test_a_draft_with_a_number_that_is_none_fails_its_cycle_and_nothing_else(play: Play, number: object) -> None:
+    there = await play(Story(code="", script={0: {BTC.key: {**BUY, "confidence": number}}}))
+    cycle = next(event for event in reversed(there.told) if isinstance(event, CycleDone))
+    assert (cycle.outcome, cycle.items) == (Outcome.MODEL_ERROR, ())
+    assert "confidence" in cycle.detail
+    there.model.script = {there.model.asked: {BTC.key: BUY}}
+    there.clock.advance_ms(600_000)
+    await there.bar(50_000)
+    assert there.last().disposition is Disposition.ACTED, there.last().checks[-1]
