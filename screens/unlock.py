@@ -52,6 +52,10 @@ class UnlockScreen(Dialog):
     def on_paste(self, event: events.Paste) -> None:
         """Nothing here is answered by a paste but the field, and that is meant."""
 
+    def on_input_changed(self, event: Input.Changed) -> None:
+        if event.value:
+            self.say("")  # what the last try came to is no part of this one
+
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
         if self._asking:
@@ -76,13 +80,13 @@ class UnlockScreen(Dialog):
 
 
 def unlock_rows(snapshot: Snapshot | None, width: int) -> list[Row]:
-    """Say which keys are locked, what stands in the way, and what waits for them."""
+    """Say which keys are locked, what else stands in the way, and what waits for them."""
     keys = snapshot.keys if snapshot else None
     if keys is None:
         return [text_row(NOTHING, "good"), text_row("")]
     named = ", ".join(keys.names)
     rows: list[Row] = [(("LOCKED  ", "warn"), (safe(named, width - 8), "strong"))]
-    rows += [text_row(line, "dim") for line in wrap(keys.why, width, 3)]
+    rows += [text_row(line, "danger") for line in wrap(keys.problem, width, 3)]
     if keys.wait_ms:
         told = f"After wrong passphrases the next is looked at in {countdown(keys.wait_ms)}."
         rows += [text_row(line, "danger") for line in wrap(told, width, 2)]

@@ -311,13 +311,13 @@ class PolicyView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeysView:
-    """Keys that agents wait for. names: of the keys; why: what stands in the way, and what to do about it.
+    """Keys that agents wait for: names. problem: why no passphrase opens the file as it stands, "" when one does.
 
     wait_ms: how long no passphrase is looked at, because of wrong ones.
     """
 
     names: tuple[str, ...]
-    why: str
+    problem: str = ""
     wait_ms: int = 0
 
 

@@ -10,7 +10,7 @@ from engine.api import KeysView
 from engine.domain.events import Incident, KeysTried
 from engine.domain.key_tries import lock_ms
 from engine.errors import RefusedError
-from engine.keys import Keychain, WrongPassphraseError
+from engine.keys import LOCKED, Keychain, WrongPassphraseError
 
 if TYPE_CHECKING:
     from engine.control.core import Core
@@ -34,7 +34,8 @@ class Unlocking:
         if not locked:
             return None
         wait_ms = max(0, self._core.books.key_tries.until_ms - now_ms)
-        return KeysView(names=tuple(sorted(locked)), why=next(iter(locked.values())), wait_ms=wait_ms)
+        odd = next((why for why in locked.values() if why != LOCKED), "")
+        return KeysView(names=tuple(sorted(locked)), problem=odd, wait_ms=wait_ms)
 
     async def unlock(self, passphrase: str, actor: str) -> str:
         """Open the key file and return what that gave; RefusedError for a wrong passphrase, or one that is too soon."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from engine.clock import SystemClock
 from engine.config import prices_of
 from engine.errors import UsageError
-from engine.keys import keyring_problem
+from engine.keys import FILE_NAME, Keychain, keyring_problem
 from engine.paths import config_dir, default_store
 from engine.store.places import place_of
 
@@ -34,6 +34,7 @@ def doctor() -> list[Check]:
         _disk(default_store()),
         _file_system(default_store()),
         _keyring(),
+        _key_file(config_dir()),
     ]
 
 
@@ -105,3 +106,12 @@ def _file_system(path: Path) -> Check:
 def _keyring() -> Check:
     problem = keyring_problem()
     return _row("keyring", not problem, problem[:120] or "keeps secrets", "only language models need keys", bad="note")
+
+
+def _key_file(folder: Path) -> Check:
+    try:
+        names = Keychain(folder).key_file().names()
+    except UsageError as error:
+        return _row("key file", False, FILE_NAME, str(error)[:160])
+    found = f"{len(names)} entries, sealed" if names else "none; `quarterdeck keys set --file` makes one"
+    return _row("key file", True, found, "")

@@ -15,11 +15,11 @@ from tests.ui.fakes import FakeClient, console, first_row, keys, screen_text, sn
 
 SIZES = [(80, 24), (120, 40)]
 WORDS = "correct horse battery"
-WHY = "The keys are locked: unlock them with u in the console, or with `quarterdeck keys unlock`"
+PROBLEM = "keys.sealed has mode 0644, so others may have read it: chmod 600 keys.sealed."
 
 
 def locked(**changes: Any) -> FakeClient:
-    return FakeClient(snapshot(keys=KeysView(names=("anthropic", "openai"), why=WHY, **changes)))
+    return FakeClient(snapshot(keys=KeysView(names=("anthropic", "openai"), **changes)))
 
 
 async def opened(pilot: Pilot[Any], app: QuarterdeckApp) -> UnlockScreen:
@@ -60,12 +60,13 @@ async def test_a_passphrase_may_be_pasted_is_never_shown_and_unlocks() -> None:
 
 
 async def test_a_wrong_passphrase_is_said_on_the_card_and_the_field_is_empty_again() -> None:
-    client = locked(wait_ms=29_000)
+    client = locked(wait_ms=29_000, problem=PROBLEM)
     client.replies[UnlockKeys] = Reply(ok=False, text="That passphrase does not open the key file.")
     app, _host = console(client)
     async with app.run_test(size=(80, 24)) as pilot:
         screen = await opened(pilot, app)
         assert "looked at in" in screen_text(app)
+        assert "has mode 0644" in screen_text(app)
         await pilot.press("enter")
         assert client.sent == []
         await keys(pilot, *"wrong", "enter")
