@@ -37,6 +37,7 @@ COMMANDS = {
     "reject": ("approvals:reject", "Reject one waiting trade, with a reason."),
     "ticket": ("ticket:ticket", "Preview a trade of your own, and send it."),
     "resolve": ("control:resolve", "Say what became of an order that the venue leaves open."),
+    "protect": ("control:protect", "Put a stop and a target where no agent does: external's positions, or yours."),
     "unblock": ("control:unblock", "Let an instrument be entered again that was held up."),
     "agents": ("agents:agents", "List, show, start, pause, resume or stop agents."),
     "shadow": ("shadow:shadow", "Show what each agent's model added to what a second one would have made."),

@@ -59,6 +59,8 @@ def print_status(shown: Mapping[str, Any]) -> None:
     equity = f"equity {_equity(shown)} {money.replace('day_pnl', 'today')}"
     click.echo(f"{equity} {cell(shown['currency'])}, fees {cell(shown['fees'])}")
     _print_policy(shown.get("policy") or {})
+    for bare in shown.get("unprotected") or ():
+        click.echo(f"UNPROTECTED {safe(bare, TEXT_CHARACTERS_MAX)}")
     if shown.get("certificate"):
         click.echo(f"last flatten {certificate_words(shown['certificate'])}")
     for name, columns in _TABLES.items():

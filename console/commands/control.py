@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from console.options import command
+from console.options import Refusal, command
 from console.output import print_json
 
 if TYPE_CHECKING:
@@ -81,6 +82,36 @@ def resolve(store: Path | None, as_json: bool, order_id: str, assume: str, reaso
     from engine.api import Resolve
 
     return answer(send(store, Resolve(client_order_id=order_id, assume=assume, reason=reason)), as_json=as_json)
+
+
+@command("protect", reads=True)
+@click.argument("instrument")
+@click.option("--stop", metavar="PRICE", help="Where the stop rests.")
+@click.option("--target", metavar="PRICE", help="Where the target rests.")
+@click.option("--bare", is_flag=True, help="No stop is wanted: it is not called UNPROTECTED any more.")
+@click.option("--agent", type=click.Choice(["external", "trader"]), default="external", help="Whose position.")
+def protect(
+    store: Path | None, as_json: bool, instrument: str, stop: str | None, target: str | None, bare: bool, agent: str
+) -> int:
+    """Say where the stop and the target of a position in INSTRUMENT belong that no agent looks after."""
+    from engine.api import Protect
+
+    below, above = price_of("--stop", stop), price_of("--target", target)
+    told = Protect(instrument=instrument, agent=agent, stop=below, target=above, bare=bare)
+    return answer(send(store, told), as_json=as_json)
+
+
+def price_of(flag: str, text: str | None) -> Decimal | None:
+    """Read a price above 0; None where none is given. Raises Refusal, naming the flag."""
+    from engine.api import AmountError, amount
+
+    try:
+        price = None if text is None else amount(text)
+    except AmountError as error:
+        raise Refusal(f"{flag}: {error}.") from None
+    if price is not None and not price > 0:
+        raise Refusal(f"{flag} {text} is not above 0; write a price.")
+    return price
 
 
 @command("unblock", reads=True)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from pathlib import Path
 
 import click
 
-from console.commands.control import answer, send
+from console.commands.control import answer, price_of, send
 from console.commands.reading import LIMIT, ask
-from console.options import Refusal, command, reading_group
+from console.options import command, reading_group
 from console.output import print_rows
 
 COLUMNS = ("difference_id", "ts", "kind", "instrument", "asset", "ours", "venue", "how", "detail")
@@ -53,20 +52,10 @@ def approve(
     """Let the ledger follow the venue in one difference: an entry says what it was. Nothing is sent."""
     from engine.api import ApproveDifference
 
-    told = ApproveDifference(difference_id=difference_id, note=note, entry=entry or "", price=_price(price))
+    told = ApproveDifference(
+        difference_id=difference_id, note=note, entry=entry or "", price=price_of("--price", price)
+    )
     return answer(send(store, told), as_json=as_json)
-
-
-def _price(text: str | None) -> Decimal | None:
-    from engine.api import AmountError, amount
-
-    try:
-        price = None if text is None else amount(text)
-    except AmountError as error:
-        raise Refusal(f"--price: {error}.") from None
-    if price is not None and not price > 0:
-        raise Refusal(f"--price {text} is not above 0; write what one unit is worth.")
-    return price
 
 
 differences.add_command(explain)

@@ -22,6 +22,7 @@ from engine.api.commands import (
     Halt,
     PreviewTicket,
     ProposeChange,
+    Protect,
     Query,
     Reject,
     RejectChange,
@@ -72,7 +73,7 @@ API_VERSION = 1
 Command = (
     Halt | Resume | CancelAll | Flatten | Approve | Reject | Resolve | Unblock | ExplainDifference | ApproveDifference
     | AgentControl | PreviewTicket | SubmitTicket | BackUp | Query | ProposeChange | ApproveChange | RejectChange
-    | SetPassphrase | SwitchAi | UnlockKeys | AskAgain
+    | SetPassphrase | SwitchAi | UnlockKeys | AskAgain | Protect
 )  # fmt: skip
 
 
@@ -103,8 +104,8 @@ __all__ = [
     "EngineClient", "EventBatch", "ExplainDifference", "Flatten", "Halt", "KeysView", "KillGauge", "KillTier",
     "KillUnit", "MarketView", "Mode",
     "OrderRole", "OrderStatus", "OrderType", "OrderView", "PolicyChange", "PolicyView", "PositionView",
-    "PreviewTicket", "ProposeChange", "Query", "Reject", "RejectChange", "Reply", "Resolve", "Resume", "RiskCheck",
-    "Sense", "SetPassphrase", "Side", "Snapshot", "SourceKind", "StreamLine", "SubmitTicket", "SwitchAi", "Ticket",
-    "TicketPreview", "TradeEffect", "TradingState", "Unblock", "UnlockKeys", "Verdict", "amount", "describe_action",
-    "frac", "percent", "plain",
+    "PreviewTicket", "ProposeChange", "Protect", "Query", "Reject", "RejectChange", "Reply", "Resolve", "Resume",
+    "RiskCheck", "Sense", "SetPassphrase", "Side", "Snapshot", "SourceKind", "StreamLine", "SubmitTicket", "SwitchAi",
+    "Ticket", "TicketPreview", "TradeEffect", "TradingState", "Unblock", "UnlockKeys", "Verdict", "amount",
+    "describe_action", "frac", "percent", "plain",
 ]  # fmt: skip

@@ -84,6 +84,21 @@ class Unblock:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Protect:
+    """Say where the stop and the target of a position of `external` or of the trader belong, in quote (R16).
+
+    None: as it is. bare: the position is to stand without either, and is not called unprotected any more.
+    """
+
+    instrument: str
+    agent: str = "external"
+    stop: Decimal | None = None
+    target: Decimal | None = None
+    bare: bool = False
+    actor: str = "trader"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExplainDifference:
     """Account for a difference with the venue as it is; the ledger does not change. Needs a note."""
 

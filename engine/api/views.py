@@ -20,7 +20,10 @@ from engine.domain.risk import RiskCheck
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PositionView:
-    """One agent's position. Prices in quote, P&L in account currency, before fees. mark_age_ms None: never priced."""
+    """One agent's position. Prices in quote, P&L in account currency, before fees. mark_age_ms None: never priced.
+
+    unprotected: why it stands without the stop that it should have, "" while it does not.
+    """
 
     agent: str
     instrument: str
@@ -33,6 +36,7 @@ class PositionView:
     stop_price: Decimal | None
     target_price: Decimal | None
     source: str
+    unprotected: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -332,6 +336,7 @@ class Snapshot:
     progress: 0..1 through a recording, None where there is no end.
     equity_last, equity_last_ms: the last equity on record and when, for where no price values the account now.
     keys: what must be unlocked, None: nothing.
+    unprotected: a sentence for each thing held that no stop guards and that should have one.
     """
 
     seq: int
@@ -379,6 +384,7 @@ class Snapshot:
     equity_last_ms: int | None = None
     policy: PolicyView | None = None
     keys: KeysView | None = None
+    unprotected: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -145,6 +145,7 @@ _PROTECTION = {
     "missing": Key("missing", choice_of(OnMissing)),
     "deadline": Key("deadline_ms", duration(least_ms=1_000, most_ms=600_000)),
     "stop": Key("stop_frac", share(most="50%")),
+    "external_stop": Key("external_stop_frac", or_word_off(share(most="50%"))),
 }
 _FLATTEN = {
     "slippage_max": Key("slippage_max_frac", share(most="50%")),

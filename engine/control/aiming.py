@@ -18,8 +18,9 @@ from engine.domain.money import plain
 from engine.domain.order import OrderRole
 from engine.domain.policy import OnMissing, ProtectionRules
 from engine.domain.portfolio import Position
+from engine.domain.wishes import Who
 from engine.execution.holdings import is_dust
-from engine.execution.protection import Who, in_doubt, is_leaving, target_asked, uncovered
+from engine.execution.protection import in_doubt, is_leaving, target_asked, uncovered
 from engine.execution.stops import rest_target
 from engine.ids import base36
 

@@ -79,6 +79,7 @@ class Core:
         """Let everything that looks at the policy look at another one, from here on."""
         self.policy = self.desk.surroundings.policy = policy
         self.guard.policy = self.flattening.policy = policy
+        self.guard.look_again()
         self.desk.policy_hash = policy_hash
         self.watch.adopt(policy)
 

@@ -13,16 +13,30 @@ from engine.agents.cycle import Desk
 from engine.agents.manager import RunningAgent
 from engine.clock import Clock
 from engine.control.aiming import Aims
+from engine.control.strangers import Strangers
 from engine.control.trailing import Trailing
+from engine.domain.agent import EXTERNAL
 from engine.domain.events import Incident
 from engine.domain.market import Instant
-from engine.domain.money import ONE, plain, round_price
+from engine.domain.money import ZERO, plain
+from engine.domain.order import OrderRole
 from engine.domain.policy import OnMissing, Policy
 from engine.domain.portfolio import Position
+from engine.domain.wishes import Who
 from engine.execution.ladder import Ladder, Tools
-from engine.execution.protection import Who, asked_of, in_doubt, is_covered, stops_of, strays_of, whole_qty
+from engine.execution.protection import (
+    in_doubt,
+    is_covered,
+    stop_asked,
+    stops_of,
+    strays_of,
+    too_much,
+    whole_qty,
+)
 from engine.execution.stops import rest_stop
 from engine.ids import base36
+
+NOT_SEEN = (-1, -1, -1, -1)
 
 
 class Guard:
@@ -38,10 +52,11 @@ class Guard:
         self._books = desk.journal.books
         self._configs = {name: agent.config for name, agent in agents.items()}
         self.targets = Aims(desk, self._configs)
+        self.strangers = Strangers(desk)
         self._missing: dict[Who, float] = {}
         self._told: set[Who] = set()
         self._closing: dict[Who, Ladder] = {}
-        self._seen = (-1, -1, -1)
+        self._seen = NOT_SEEN
         for config in self._configs.values():
             for period in config.protection.periods:
                 for key in config.instruments:
@@ -68,27 +83,41 @@ class Guard:
     @property
     def has_work(self) -> bool:
         """Tell whether anything has changed since the last beat, or is missing; costs next to nothing."""
-        return self._seen != self._count() or bool(self._missing or self.targets.missing)
+        return self._seen != self._count() or bool(self._missing or self.targets.missing or self.strangers.untold)
 
-    def _count(self) -> tuple[int, int, int]:
+    def _count(self) -> tuple[int, int, int, int]:
         count = self._books.count
-        return count.fills, count.orders, len(self._books.orders)
+        return count.fills, count.orders, len(self._books.orders), count.transfers
 
     async def beat(self) -> None:
         """Do what is due."""
         seen = self._count()
         if seen != self._seen:
             self._seen = seen
-            self._note()
             await self._call_back_strays()
-        if self._missing or self.targets.missing:
+            self._note()
+        if self._missing or self.targets.missing or self.strangers.untold:
             await self._check()
+
+    def look_again(self) -> None:
+        """Look with the next beat whatever has changed: what is asked for is another."""
+        self._seen = NOT_SEEN
+
+    def unprotected(self) -> dict[Who, str]:
+        """Return whose position stands without the stop that it should have, or nobody has asked one for, and why."""
+        strangers = dict.fromkeys(self.strangers.since, "nobody here opened it, and no stop was asked for")
+        naked = dict.fromkeys(self._missing, "no stop rests for its whole quantity")
+        return {(EXTERNAL, key): why for key, why in strangers.items()} | naked
 
     def _naked(self) -> Iterable[Position]:
         for position in self._books.open_positions():
-            asked = asked_of(self._books, self._configs, position, self.policy.protection.stop_frac)
-            if asked is not None and position.qty > 0 and not is_covered(self._books, position):
+            if position.qty > 0 and not is_covered(self._books, position) and self._asked(position) is not None:
                 yield position
+
+    def _asked(self, position: Position) -> Decimal | None:
+        config = self._configs.get(position.agent)
+        known = self._desk.surroundings.atr(config, position.instrument) if config else {}
+        return stop_asked(self._books, self._configs, position, self.policy.protection, known)
 
     def _note(self) -> None:
         """Note who lacks protection and since when; nothing is entered beside it meanwhile."""
@@ -96,6 +125,7 @@ class Guard:
         self._missing = {who: self._missing.get(who, now) for who in map(_who, naked)}
         self._told &= self._missing.keys()
         self._closing = {who: ladder for who, ladder in self._closing.items() if who in self._missing}
+        self.strangers.note(self.policy.protection)
         lacking = self.targets.note()
         lacking |= {p.instrument: f"{p.agent} has no resting stop for its {plain(p.qty)}" for p in naked}
         if lacking or self._desk.surroundings.unguarded:
@@ -112,12 +142,26 @@ class Guard:
             elif self._clock.mono_ms() - self._missing[_who(position)] >= self.policy.protection.deadline_ms:
                 await self._act(position)
         await self.targets.check(self.policy.protection, self._closing)
+        self.strangers.check(self.policy.protection)
 
     async def _call_back_strays(self) -> None:
-        """Cancel protection whose position is gone: where the venue does not, it would open or oversell the next."""
+        """Cancel protection whose position is gone: where the venue does not, it would open or oversell the next.
+
+        What rests for `external` is of no group that a venue could hold it within, so it is cut here.
+        """
         strays = [order.client_order_id for order in strays_of(self._books)]
         if strays:
             await self._desk.router.cancel(strays)
+        for position in self._books.open_positions():
+            if position.agent == EXTERNAL and too_much(self._books, position):
+                await self._cut(position)
+
+    async def _cut(self, position: Position) -> None:
+        desk, stops = self._desk, [o.stop_price for o in stops_of(self._books, position) if o.stop_price is not None]
+        await desk.router.cancel([o.client_order_id for o in stops_of(self._books, position, OrderRole.TARGET)])
+        if stops:
+            name, price = f"cut.{base36(desk.journal.seq)}", desk.surroundings.valuation.price(position.instrument)
+            await rest_stop(desk.journal, desk.router, desk.clock, position, max(stops), price or max(stops), name)
 
     @property
     def _clock(self) -> Clock:
@@ -127,8 +171,8 @@ class Guard:
         """Say that protection is missing, once, and do what the policy says about it."""
         if self._books.flatten_id:
             return
-        asked = asked_of(self._books, self._configs, position, self.policy.protection.stop_frac)
-        wanted = (asked and asked.missing) or self.policy.protection.missing
+        config = self._configs.get(position.agent)
+        wanted = (config and config.protection.missing) or self.policy.protection.missing
         who = _who(position)
         self._tell(position, wanted)
         self._missing[who] = self._clock.mono_ms()  # the next try has its deadline too
@@ -163,16 +207,9 @@ class Guard:
         return True
 
     def _stop_price(self, position: Position) -> Decimal:
-        """Return the stop its agent asks for, from the average price, and no lower than what rests for a part of it."""
-        asked = asked_of(self._books, self._configs, position, self.policy.protection.stop_frac)
-        config, average = self._configs.get(position.agent), position.average_price or ONE
-        known = self._desk.surroundings.atr(config, position.instrument) if config else {}
-        distance = asked.stop.of(average, known.get(asked.stop.period)) if asked and asked.stop else None
-        if distance is None:  # its ranges are not known yet: better the policy's stop than none
-            distance = average * self.policy.protection.stop_frac
-        tick = self._books.instruments[position.instrument].price_tick
+        """Return the stop that is asked for, and no lower than what rests for a part of the position."""
         resting = [order.stop_price for order in stops_of(self._books, position) if order.stop_price]
-        return max([round_price(average - distance, tick, up=True), *resting])
+        return max([self._asked(position) or ZERO, *resting])
 
     async def _close(self, position: Position, ladder: Ladder) -> None:
         if not ladder.stuck and not await ladder.is_waiting():

@@ -19,6 +19,7 @@ from engine.api import (
     Halt,
     PreviewTicket,
     ProposeChange,
+    Protect,
     Query,
     Reject,
     RejectChange,
@@ -31,7 +32,7 @@ from engine.api import (
     Unblock,
     UnlockKeys,
 )
-from engine.control import differing, resolving, resuming, tickets
+from engine.control import differing, protecting, resolving, resuming, tickets
 from engine.control.approving import use
 from engine.control.core import Core
 from engine.control.governing import Governor
@@ -84,6 +85,7 @@ class Handlers:
             Reject: self._reject,
             Resolve: self._resolve,
             Unblock: self._unblock,
+            Protect: self._protect,
             ExplainDifference: self._explain,
             ApproveDifference: self._follow,
             AgentControl: self._agent,
@@ -184,6 +186,10 @@ class Handlers:
 
     async def _unblock(self, command: Unblock) -> Reply:
         return Reply(ok=True, text=resolving.unblock(self._core, command))
+
+    async def _protect(self, command: Protect) -> Reply:
+        rests, text = await protecting.protect(self._core, command)
+        return Reply(ok=rests, text=text)
 
     async def _explain(self, command: ExplainDifference) -> Reply:
         return Reply(ok=True, text=differing.explain(self._core, command))

@@ -40,6 +40,7 @@ from engine.domain.events import (
     OrdersResolved,
     OrdersUpdated,
     PolicyVersioned,
+    ProtectionAsked,
     Recorded,
     ShadowEnded,
     StateChanged,
@@ -254,6 +255,13 @@ def _trailed(row: Recorded, event: StopTrailed) -> Iterator[StreamLine]:
     yield _line(row, "order", action=action, outcome="TRAILED", why=f"it follows {plain(event.best)}", **where)
 
 
+def _protected(row: Recorded, event: ProtectionAsked) -> Iterator[StreamLine]:
+    wanted = [f"{name} {plain(at)}" for name, at in (("stop", event.stop), ("target", event.target)) if at is not None]
+    action, outcome = ", ".join(wanted) or "no stop", "ASKED FOR" if wanted else "LEFT BARE"
+    where = {"agent": event.agent, "instrument": event.instrument}
+    yield _line(row, "order", action=action, outcome=outcome, why=f"by {event.actor}", **where)
+
+
 def _funds(row: Recorded, event: FundsMoved) -> Iterator[StreamLine]:
     yield _line(row, "funds", action=f"{plain(event.amount)} {event.asset}", outcome="BOOKED", why=event.reason)
 
@@ -351,6 +359,7 @@ _MAKERS = {
     FlattenStarted: _flatten_started,
     FlattenEnded: _flatten_ended,
     StopTrailed: _trailed,
+    ProtectionAsked: _protected,
     FundsMoved: _funds,
     Incident: _incident,
     Adjusted: _adjusted,

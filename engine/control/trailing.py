@@ -11,7 +11,8 @@ from engine.domain.events import StopTrailed
 from engine.domain.market import Instant
 from engine.domain.money import round_price
 from engine.domain.portfolio import Position
-from engine.execution.protection import Who, in_doubt, is_growing, stops_of
+from engine.domain.wishes import Who
+from engine.execution.protection import in_doubt, is_growing, stops_of
 from engine.execution.stops import rest_stop
 from engine.ids import base36
 

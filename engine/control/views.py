@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 
 from engine.agents.lanes import standing
@@ -25,7 +26,7 @@ from engine.domain.agent import AgentStatus
 from engine.domain.events import DifferenceFound
 from engine.domain.intent import Mode
 from engine.domain.market import SourceKind
-from engine.domain.money import ZERO, signed_frac
+from engine.domain.money import ZERO, plain, signed_frac
 from engine.domain.order import Order, OrderRole, Side
 from engine.domain.portfolio import Position
 from engine.risk.approvals import Waiting
@@ -89,7 +90,18 @@ def snapshot(core: Core, *, mono_ms: float, progress: float | None, finished: bo
         equity_last_ms=books.marked_ms or None,
         policy=policy_view(core.governor, now_ms) if core.governor else None,
         keys=core.unlocking.view(now_ms) if core.unlocking else None,
+        unprotected=tuple(_unprotected(core)),
     )  # fmt: skip
+
+
+def _unprotected(core: Core) -> Iterator[str]:
+    """Yield what no stop guards: positions, and what the venue holds that is not even booked."""
+    for (agent, key), why in core.guard.unprotected().items():
+        yield f"{agent} {plain(core.books.position(agent, key).qty)} {key}: {why}"
+    for found in core.books.differences.values():
+        if found.asset and found.instrument and found.venue > found.ours:
+            more = f"the venue holds {plain(found.venue - found.ours)} more {found.asset} than is booked"
+            yield f"{found.difference_id}: {more}, without a stop of ours: approve it, then protect it"
 
 
 def _difference(found: DifferenceFound) -> DifferenceView:
@@ -120,6 +132,7 @@ def _position(core: Core, position: Position, now_ms: int) -> PositionView:
         stop_price=stop,
         target_price=target,
         source=mark.source.label if mark else "",
+        unprotected=core.guard.unprotected().get((position.agent, position.instrument), ""),
     )
 
 

@@ -24,6 +24,7 @@ from engine.domain.policy_book import PolicyBook
 from engine.domain.portfolio import STEPS_KEPT, Position, Trail
 from engine.domain.shadows import Shadows
 from engine.domain.standing import Standing
+from engine.domain.wishes import Wishes
 
 DAY_MS = 86_400_000
 
@@ -96,6 +97,7 @@ class BookState:
     asking: Asking = field(default_factory=Asking)
     key_tries: KeyTries = field(default_factory=KeyTries)
     beside: Beside = field(default_factory=Beside)
+    wishes: Wishes = field(default_factory=Wishes)
     epoch: int = 0
     last_ts_ms: int = 0
     reconciled_ms: int = 0

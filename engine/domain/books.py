@@ -46,10 +46,12 @@ from engine.domain.events import (
     OrderShown,
     OrdersResolved,
     OrdersUpdated,
+    ProtectionAsked,
     Reconciled,
     ShadowEnded,
     ShadowEntered,
     StateChanged,
+    StopTrailed,
 )
 from engine.domain.lanes import LANE_EVENTS
 from engine.domain.ledger import (
@@ -70,6 +72,7 @@ from engine.domain.portfolio import LateMoveError, Move, Position, Trail, move_k
 from engine.domain.spending import SPENDING, SpendingEvent, after
 from engine.domain.standing import ONLY_HERE
 from engine.domain.valuation import money_assets
+from engine.ids import client_order_id as id_of
 
 FUNDING_KINDS = (AdjustmentKind.FUNDING, AdjustmentKind.INTEREST)
 LASTING = (DifferenceKind.EXTERNAL_ORDER, DifferenceKind.EXTERNAL_POSITION, DifferenceKind.BALANCE_DRIFT)
@@ -184,10 +187,24 @@ class Books(BookState):
             self.last_loss_ms[key] = ts_ms
         self.memory.filled(before, self.positions[key], fill, self.instruments[fill.instrument])
         self.count.fills += 1
+        if event.role is OrderRole.ENTRY:
+            self._entered(event, before)
         self._fill_order(ts_ms, fill)
         if not fill.fee_asset:
             self.fees_pending[fill.instrument, fill.trade_id] = fill
         return self._post(fill_postings(fill, self.instruments[fill.instrument]))
+
+    def _entered(self, event: Filled, before: Position) -> None:
+        """Remember, as an entry begins to fill, where the stop and the target that came with it belong."""
+        order = self.order(event.fill.client_order_id)
+        if order is None or order.filled_qty or self.genesis is None:
+            return
+        names = (f"{order.intent_id}:stop", f"{order.intent_id}:target")
+        stop, target = (self.order(id_of(self.genesis.store_id, name)) for name in names)
+        self.wishes.entered(
+            (event.agent, order.instrument), stop.stop_price if stop else None, target.limit_price if target else None,
+            anew=self.is_dust(before),
+        )  # fmt: skip
 
     def _fill_order(self, ts_ms: int, fill: Fill) -> None:
         order = self.order(fill.client_order_id)
@@ -236,6 +253,8 @@ class Books(BookState):
                 raise LateMoveError(where) from None
         for where, trail in trails.items():
             self.positions[where] = trail.steps[-1].position
+            if not self.positions[where].qty:
+                self.wishes.ended(where)
         self.trails.update(trails)
         self.moved = tuple(trails)
 
@@ -359,6 +378,12 @@ class Books(BookState):
         if isinstance(event, ModelAsked):
             self.lanes.asked(event)
 
+    def _wished(self, ts_ms: int, event: ProtectionAsked | StopTrailed) -> None:
+        if isinstance(event, ProtectionAsked):
+            self.wishes.asked(event)
+        else:
+            self.wishes.trailed(event)
+
     def _incident(self, ts_ms: int, event: Incident) -> None:
         self.count.incidents += 1
 
@@ -393,6 +418,8 @@ _HANDLERS = {
     FlattenEnded: Books._flatten_ended,
     FlattenProven: Books._proven,
     Incident: Books._incident,
+    ProtectionAsked: Books._wished,
+    StopTrailed: Books._wished,
     Reconciled: Books._reconciled,
     Adjusted: Books._adjusted,
     FillCorrected: Books._corrected,

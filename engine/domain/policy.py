@@ -143,11 +143,13 @@ class ProtectionRules:
     """Stops that must rest. missing: what to do without one. deadline_ms: from when it is missing, at the latest.
 
     stop_frac: the distance of a stop that is put back for a position whose agent is not known any more.
+    external_stop_frac: that of a stop put there for a position nobody here opened; off: only a person asks for one.
     """
 
     missing: OnMissing = OnMissing.REPAIR
     deadline_ms: int = 10_000
     stop_frac: Decimal = Decimal("0.02")
+    external_stop_frac: Decimal | Off = Off.OFF
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

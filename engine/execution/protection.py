@@ -1,73 +1,64 @@
-"""Every open position of an agent that asked for protection has it resting at the venue (R16)."""
+"""Every open position that protection was asked for has it resting at the venue (R16)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
-from engine.domain.agent import EXTERNAL, TRADER, AgentConfig, Distance, Measure, Protection
+from engine.domain.agent import EXTERNAL, TRADER, AgentConfig
 from engine.domain.books import Books
-from engine.domain.money import ZERO, nearest_price
+from engine.domain.money import ZERO, nearest_price, round_price
 from engine.domain.order import Order, OrderRole, OrderStatus
+from engine.domain.policy import ProtectionRules
 from engine.domain.portfolio import Position
 
 RESTING = (OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED)
-Who = tuple[str, str]
-"""An agent's name, and an instrument's key."""
 
 
-def asked_of(
-    books: Books, agents: Mapping[str, AgentConfig], position: Position, else_frac: Decimal
-) -> Protection | None:
-    """Return the protection a position should have; None where none was asked for.
+def stop_asked(
+    books: Books, agents: Mapping[str, AgentConfig], position: Position, rules: ProtectionRules,
+    atr: Mapping[int, Decimal],
+) -> Decimal | None:  # fmt: skip
+    """Return the price a position's stop belongs at; None where none was asked for.
 
-    The trader's ask is that of the entry's ticket. What an agent that is not known any more left behind gets a stop
-    at else_frac; what nobody here opened is the trader's to look after, and no order is sent for it.
+    What its latest entry brought or a person asked for since comes first, then what its agent asks for, by its distance
+    from the average price. What an agent that is not known any more left behind gets the policy's distance; what nobody
+    here opened gets none unless the policy says so: no order is sent on a guess. atr: average true ranges by period.
     """
-    if position.agent in agents:
-        return agents[position.agent].protection if agents[position.agent].protection.stop else None
-    if position.agent == EXTERNAL:
+    wish, average = books.wishes.of(position.agent, position.instrument), position.average_price
+    if wish.stop is not None or wish.bare or average is None or not average > 0 or position.agent == TRADER:
+        return wish.stop
+    config = agents.get(position.agent)
+    if config is not None:
+        asked = config.protection.stop
+        distance = asked.of(average, atr.get(asked.period)) if asked else None
+        if asked is None:
+            return None
+        distance = average * rules.stop_frac if distance is None else distance  # better the policy's stop than none
+    elif position.agent != EXTERNAL:
+        distance = average * rules.stop_frac
+    elif isinstance(rules.external_stop_frac, Decimal):
+        distance = average * rules.external_stop_frac
+    else:
         return None
-    if position.agent == TRADER:
-        return _asked_by_ticket(books, position)
-    return Protection(stop_frac=else_frac)
-
-
-def _asked_by_ticket(books: Books, position: Position) -> Protection | None:
-    brought, average = _brought(books, position, OrderRole.STOP), position.average_price
-    stop = brought.stop_price if brought else None
-    if stop is None or average is None or not stop < average:
-        return None
-    return Protection(stop_frac=None, stop_by=Distance(measure=Measure.PRICE, amount=average - stop))
+    return round_price(average - distance, books.instruments[position.instrument].price_tick, up=True)
 
 
 def target_asked(
     books: Books, agents: Mapping[str, AgentConfig], position: Position, atr: Mapping[int, Decimal]
 ) -> Decimal | None:
-    """Return the price a position's target belongs at: what its latest entry brought, else what its agent asks for.
+    """Return the price a position's target belongs at, found as its stop is; None where none was asked for.
 
-    None where none was asked for, or nobody can tell any more: no profit is guessed. atr: the agent's average true
-    ranges by period.
+    No profit is guessed: without a wish, and without an agent that asks for one, there is no target.
     """
-    brought, average = _brought(books, position, OrderRole.TARGET), position.average_price
-    if brought is not None:
-        return brought.limit_price
+    wish, average = books.wishes.of(position.agent, position.instrument), position.average_price
     config = agents.get(position.agent)
     asked = config.protection.target if config else None
-    if asked is None or average is None:
-        return None
+    if wish.target is not None or wish.bare or asked is None or average is None:
+        return wish.target
     distance = asked.of(average, atr.get(asked.period))
     tick = books.instruments[position.instrument].price_tick
     return None if distance is None else nearest_price(average + distance, tick)
-
-
-def _brought(books: Books, position: Position, role: OrderRole) -> Order | None:
-    """Return the stop or the target that came with the latest entry of a position, wherever it is by now."""
-    mine = [o for o in books.all_orders() if (o.agent, o.instrument) == (position.agent, position.instrument)]
-    entries = [order for order in mine if order.role is OrderRole.ENTRY and order.filled_qty]
-    latest = max(entries, key=lambda order: order.created_ms, default=None)
-    name = f"{latest.intent_id}:{role.value.lower()}" if latest else ""
-    return next((order for order in mine if name and order.intent_id == name), None)
 
 
 def whole_qty(books: Books, position: Position) -> Decimal:
@@ -115,6 +106,13 @@ def in_doubt(books: Books, position: Position, role: OrderRole = OrderRole.STOP)
 def is_growing(books: Books, position: Position) -> bool:
     """Tell whether an entry of a position still works: its own stop grows with it, and must not be replaced."""
     return any(order.role is OrderRole.ENTRY for order in books.working(position.agent, position.instrument))
+
+
+def too_much(books: Books, position: Position) -> bool:
+    """Tell whether what rests for a position would sell more than it holds, as after a sale that was not ours."""
+    held = whole_qty(books, position)
+    roles = (OrderRole.STOP, OrderRole.TARGET)
+    return any(sum((o.open_qty for o in stops_of(books, position, role)), ZERO) > held > 0 for role in roles)
 
 
 def strays_of(books: Books) -> list[Order]:

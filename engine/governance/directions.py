@@ -153,6 +153,7 @@ POLICY_WAYS: dict[str, Way] = {
     "protection.missing": ordered("close", "repair", "alarm"),
     "protection.deadline": MORE_LOOSENS,
     "protection.stop": MORE_LOOSENS,
+    "protection.external_stop": CEILING_OR_OFF,
     "flatten.slippage_max": MORE_LOOSENS,
     "flatten.steps": FREE,
     "flatten.step_wait": MORE_LOOSENS,

@@ -33,7 +33,8 @@ class PositionsPane(Pane):
         snapshot = model.snapshot
         held = [each for each in snapshot.positions if each.qty] if snapshot else []
         word = "starting…" if snapshot is None else str(len(held)) if held else "none open"
-        self.fill((*held, *self._flat(model, {each.instrument for each in held})), f"{self.TITLE} · {word}")
+        bare = f" · {len(snapshot.unprotected)} UNPROTECTED" if snapshot and snapshot.unprotected else ""
+        self.fill((*held, *self._flat(model, {each.instrument for each in held})), f"{self.TITLE} · {word}{bare}")
 
     def _flat(self, model: ConsoleModel, held: set[str]) -> list[MarketView]:
         """Where the markets have no pane of their own, their prices stand under the positions."""
@@ -69,7 +70,7 @@ def _position_row(item: PositionView, width: int) -> Row:
             (price(item.mark), ""),
             (age(item.mark_age_ms), "dim"),
             (money(item.unrealized, signed=True), signed_ink(item.unrealized)),
-            ("NO STOP" if naked else price(item.stop_price), "danger" if naked else ""),
+            ("NO STOP" if naked else price(item.stop_price), "danger" if naked or item.unprotected else ""),
             (
                 "none" if item.target_price is None else price(item.target_price),
                 "dim" if item.target_price is None else "",

@@ -21,7 +21,7 @@ STATE_INK = {TradingState.ACTIVE: "good", TradingState.REDUCING: "chip-warn", Tr
 # do not fit, those of the lowest rank go first: where orders go and whether trading is on stay to the last.
 Field = tuple[str, tuple[str, str, str, str]]
 SEPARATORS = ("  ", " │ ", "│", "│")
-RANKS = (10, 7, 9, 4, 1, 3, 2, 5, 6, 0)
+RANKS = (10, 7, 9, 4, 1, 3, 2, 5, 6, 0, 0)
 RANK_ALARM = 8
 TAIL_MIN = 12
 
@@ -96,6 +96,7 @@ def _fields(model: ConsoleModel) -> list[Field]:
         _approvals(snapshot),
         _keys(snapshot),
         _incidents(snapshot),
+        _unprotected(snapshot),
     ]
 
 
@@ -188,6 +189,12 @@ def _keys(snapshot: Snapshot) -> Field:
 def _incidents(snapshot: Snapshot) -> Field:
     count = snapshot.incidents
     return "danger", (f"INCIDENTS {count}", f"INC {count}", f"INC {count}", "") if count else ("", "", "", "")
+
+
+def _unprotected(snapshot: Snapshot) -> Field:
+    count = len(snapshot.unprotected)
+    text = f"UNPROTECTED {count}"
+    return "chip-alert" if count else "", (text, text, text, f"BARE {count}") if count else ("", "", "", "")
 
 
 class SafetyLine(Lines):

@@ -54,6 +54,12 @@ def test_differences_are_listed_explained_and_approved(store: Path, capsys: pyte
     assert said(capsys, *priced)[0] == 0
     assert said(capsys, "differences", "explain", "d2", "--note", "rebate programme", *at, "--json")[0] == 0
     assert said(capsys, "differences", *at) == (0, "Nothing differs from the venue.\n")
+    code, text = said(capsys, "protect", "BTC/USDT", "--stop", "45000", *at)
+    assert (code, "no price of paper:BTC/USDT is known here" in text) == (1, True)
+    code, text = said(capsys, "protect", "BTC/USDT", "--bare", *at, "--json")
+    assert (code, json.loads(text)["text"]) == (
+        0, "external's 1 paper:BTC/USDT stand without a stop, as you say; nothing rests for them."
+    )  # fmt: skip
     code, text = said(capsys, "differences", "--all", *at, "--json")
     assert [(row["how"], row["note"]) for row in json.loads(text)] == [
         ("EXPLAINED", "rebate programme"),

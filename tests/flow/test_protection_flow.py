@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from engine import api
+from engine.control.views import snapshot
 from engine.domain.agent import AgentConfig, Distance, Measure, Protection
 from engine.domain.decision import Direction, Outcome
+from engine.domain.events import Adjusted, AdjustmentKind
 from engine.domain.order import OrderRole, OrderStatus
 from engine.domain.policy import OnMissing, PaperSettings, Policy, ProtectionRules, TradingState
 from engine.domain.portfolio import Position
@@ -295,6 +297,121 @@ async def test_a_venue_that_refuses_a_target_is_asked_less_and_less_often(make_w
         await after(world, 10)
     sent = [o for o in world.books.all_orders() if o.role is OrderRole.TARGET and o.status is OrderStatus.REJECTED]
     assert len(sent) == 3, "after 10, 30 and 70 s, and not a dozen times"
+
+
+# What nobody here opened
+
+
+async def found(make_world: Make, rules: ProtectionRules | None = None, **options: Any) -> Any:
+    """Return a world at 50,000 whose venue held half a coin nobody here had bought, which the trader has booked."""
+    chosen = Policy(kill=WIDE, paper=FREE, protection=rules or ProtectionRules())
+    world = await make_world(policy=chosen, **options)
+    await world.bar("50000")
+    world.parts.gateway.deposit("BTC", Decimal("0.5"))
+    await world.core.reconciler.at_start()
+    assert snapshot_of(world).unprotected == (
+        "d1: the venue holds 0.5 more BTC than is booked, without a stop of ours: approve it, then protect it",
+    )
+    (await world.handlers.handle(api.ApproveDifference(difference_id="d1", note="cold wallet")))
+    await world.core.on_heartbeat()
+    assert world.position("external") == Decimal("0.5")
+    return world
+
+
+def snapshot_of(world: Any) -> api.Snapshot:
+    return snapshot(world.core, mono_ms=0.0, progress=None, finished=False)
+
+
+@pytest.mark.fault("E32")
+async def test_what_nobody_here_opened_is_shown_unprotected_and_nothing_is_sent_for_it(make_world: Make) -> None:
+    world = await found(make_world)
+    shown = snapshot_of(world)
+    assert shown.unprotected == ("external 0.5 paper:BTC/USDT: nobody here opened it, and no stop was asked for",)
+    assert shown.positions[0].unprotected == "nobody here opened it, and no stop was asked for"
+    for _ in range(3):
+        await after(world, 10)
+    assert [code for code in world.incidents() if code == "UNPROTECTED"] == ["UNPROTECTED"], "once"
+    assert (world.books.count.orders, world.position("external")) == (0, Decimal("0.5"))
+
+
+async def test_the_trader_protects_it_and_it_stays_protected_over_a_restart(make_world: Make, tmp_path: Path) -> None:
+    world = await found(make_world, root=tmp_path / "kept", durable=True)
+    asked = api.Protect(instrument=KEY, stop=Decimal(45_000), target=Decimal(60_000))
+    reply = await world.handlers.handle(asked)
+    assert (reply.ok, reply.text) == (
+        True, "external's 0.5 paper:BTC/USDT: its stop at 45000 and its target at 60000 rest at the venue."
+    )  # fmt: skip
+    half = Decimal("0.5")
+    assert (stops(world), targets(world)) == ([(Decimal(45_000), half)], [(Decimal(60_000), half)])
+    await world.core.on_heartbeat()
+    assert snapshot_of(world).unprotected == ()
+    await world.handlers.handle(replace(asked, stop=Decimal(46_000), target=None))
+    assert (stops(world), targets(world)) == ([(Decimal(46_000), half)], [(Decimal(60_000), half)])
+    for order in await world.core.gateway.open_orders():
+        await world.parts.gateway.cancel(order.client_order_id)
+    world.close()
+    revived = await make_world(
+        policy=Policy(kill=WIDE, paper=FREE), root=tmp_path / "kept", durable=True, agent=None
+    )  # fmt: skip
+    await revived.bar("50000")
+    await after(revived, 10)
+    assert (stops(revived), targets(revived)) == ([(Decimal(46_000), half)], [(Decimal(60_000), half)])
+    await revived.bar("45990")
+    assert (revived.position("external"), await revived.core.gateway.open_orders()) == (0, [])
+    assert revived.books.wishes.by == {}, "it died with its position"
+
+
+async def test_left_bare_by_word_it_is_not_called_unprotected_any_more(make_world: Make) -> None:
+    world = await found(make_world)
+    await world.handlers.handle(api.Protect(instrument=KEY, stop=Decimal(45_000)))
+    reply = await world.handlers.handle(api.Protect(instrument=KEY, bare=True))
+    for _ in range(2):
+        await after(world, 10)
+    assert (reply.ok, stops(world), snapshot_of(world).unprotected) == (True, [], ())
+
+
+async def test_a_policy_that_says_so_protects_it_at_its_distance(make_world: Make) -> None:
+    world = await found(make_world, ProtectionRules(external_stop_frac=Decimal("0.1")))
+    assert snapshot_of(world).unprotected == ("external 0.5 paper:BTC/USDT: no stop rests for its whole quantity",)
+    await after(world, 10)
+    assert stops(world) == [(Decimal(45_000), Decimal("0.5"))]
+    await world.core.on_heartbeat()
+    assert snapshot_of(world).unprotected == ()
+
+
+async def test_its_stop_is_cut_when_some_of_it_is_gone(make_world: Make) -> None:
+    world = await found(make_world)
+    await world.handlers.handle(api.Protect(instrument=KEY, stop=Decimal(45_000), target=Decimal(60_000)))
+    world.core.journal.record(
+        world.clock.now_ms(),
+        Adjusted(
+            kind=AdjustmentKind.EXTERNAL, asset="BTC", amount=Decimal("-0.2"), value=Decimal(-10_000),
+            agent="external", actor="trader", note="sold at the venue", instrument=KEY, difference_id="",
+        ),
+    )  # fmt: skip
+    await world.core.on_heartbeat()
+    assert stops(world) == [(Decimal(45_000), Decimal("0.3"))]
+    await after(world, 10)
+    assert targets(world) == [(Decimal(60_000), Decimal("0.3"))]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"agent": "tester", "stop": Decimal(1)}, "Its file says how 'tester' is protected"),
+        ({"agent": "trader", "stop": Decimal(1)}, "trader holds no paper:BTC/USDT; it holds nothing"),
+        ({}, "say where the stop or the target belongs"),
+        ({"target": Decimal(60_000)}, "a target alone protects nothing"),
+        ({"stop": Decimal(50_000)}, "the price is 50000; a stop is below it"),
+        ({"stop": Decimal("NaN")}, "no price on a tick of 0.01"),
+        ({"stop": Decimal("45000.001")}, "no price on a tick of 0.01"),
+        ({"stop": Decimal(45_000), "bare": True}, "both be left bare"),
+    ],
+)
+async def test_protection_that_cannot_be_meant_is_refused(make_world: Make, asked: dict[str, Any], said: str) -> None:
+    world = await found(make_world)
+    reply = await world.handlers.handle(api.Protect(instrument=KEY, **asked))
+    assert (reply.ok, said in reply.text, world.books.count.orders) == (False, True, 0), reply.text
 
 
 class Thinking:

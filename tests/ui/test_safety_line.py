@@ -48,10 +48,12 @@ def test_the_worst_words_fit_and_nothing_is_left_out(width: int) -> None:
         day_pnl=Decimal("-12345.67"),
         connected=False,
         approvals=tuple(approval(approval_id=str(n)) for n in range(12)),
+        unprotected=("external 1 BTC: no stop",),
     )
     for word in ("PAPER", "SIMULATED", "REDUCING", "1,234,56", "-1.23%", "CUT", "SILENT 1m"):
         assert word in told
     assert "12" in told.rsplit("APPR", 1)[1] or width == 80
+    assert "UNPROTECTED 1" in told or "BARE 1" in told
 
 
 @pytest.mark.parametrize(
@@ -65,6 +67,7 @@ def test_the_worst_words_fit_and_nothing_is_left_out(width: int) -> None:
         ({"connected": False}, "CUT"),
         ({"equity": None, "day_pnl": None}, "EQUITY –"),
         ({"incidents": 2, "day_pnl": None}, "INC 2"),
+        ({"unprotected": ("external 1 BTC: no stop",), "day_pnl": None}, "UNPROTECTED 1"),
     ],
 )
 @pytest.mark.fault("U13")

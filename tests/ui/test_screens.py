@@ -53,11 +53,20 @@ SIZE = (80, 24)
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
 async def test_the_overview_shows_every_pane(size: tuple[int, int]) -> None:
-    app, _host = console(FakeClient(lines=[line(1), line(2, outcome="REFUSED", why="CONFIDENCE refused: 0.41")]))
+    lines = [line(1), line(2, outcome="REFUSED", why="CONFIDENCE refused: 0.41")]
+    app, _host = console(FakeClient(snapshot(unprotected=("trend -1.5 ETH: no stop",)), lines=lines))
     async with app.run_test(size=size) as pilot:
         await started(pilot)
         text = screen_text(app)
-    for title in ("Profit and loss", "Kill switch", "Positions", "Agents", "Orders", "AI today", "Decisions"):
+    for title in (
+        "Profit and loss",
+        "Kill switch",
+        "Positions · 2 · 1 UNPROTECTED",
+        "Agents",
+        "Orders",
+        "AI today",
+        "Decisions",
+    ):
         assert title in text
     for told in (
         "100,012.34",

@@ -44,6 +44,7 @@ commands = st.one_of(
     st.builds(api.ProposeChange, changes=st.dictionaries(texts, texts, max_size=3), reason=texts),
     st.builds(api.ApproveChange, request_id=texts, code=texts, passphrase=texts, note=texts),
     st.builds(api.RejectChange, request_id=texts, passphrase=texts, note=texts),
+    st.builds(api.Protect, instrument=texts, stop=st.none() | st.decimals("0.01", "1e6", places=2), bare=st.booleans()),
     st.builds(api.SetPassphrase, old=texts, new=texts),
     st.builds(api.Query, name=texts, args=st.dictionaries(texts, texts, max_size=3)),
 )
@@ -64,6 +65,7 @@ def test_every_command_of_the_api_can_be_sent() -> None:
         "Halt", "Resume", "CancelAll", "Flatten", "Approve", "Reject", "Resolve", "Unblock",
         "ExplainDifference", "ApproveDifference", "AgentControl", "PreviewTicket", "SubmitTicket", "BackUp", "Query",
         "ProposeChange", "ApproveChange", "RejectChange", "SetPassphrase", "SwitchAi", "UnlockKeys", "AskAgain",
+        "Protect",
     }  # fmt: skip
 
 

@@ -44,6 +44,7 @@ from engine.domain.events.safety import (
     FlattenStarted,
     FlattenStep,
     Incident,
+    ProtectionAsked,
     ResidualLine,
     StateChanged,
     StopTrailed,
@@ -68,7 +69,7 @@ Event = (
     | EntriesBlocked | FlattenStarted | FlattenEnded | Incident | Adjusted | FillCorrected | FeePosted
     | DifferenceFound | DifferenceClosed | Reconciled | PolicyVersioned | ChangeRequested | ChangeAnswered | AdminTried
     | PolicyFileSeen | KillTierMoved | AgentWaits | FlattenProven | StopTrailed | ShadowEntered | ShadowEnded
-    | BudgetHeld | BudgetPosted | BudgetCapped | AiSwitched
+    | ProtectionAsked | BudgetHeld | BudgetPosted | BudgetCapped | AiSwitched
     | ModelAsked | CycleSkipped | SituationKept | LaneOpened
     | LaneFilled | KeysTried | HoldTagged | AskedBeside | BesideDone
 )  # fmt: skip
@@ -142,6 +143,7 @@ __all__ = [
     "PolicyAdopted",
     "PolicyFileSeen",
     "PolicyVersioned",
+    "ProtectionAsked",
     "Reconciled",
     "Recorded",
     "RecordingOpened",

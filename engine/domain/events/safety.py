@@ -144,6 +144,18 @@ class StopTrailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProtectionAsked:
+    """A person said where the stop and the target of an open position belong, in quote; None: there is to be none."""
+
+    KIND: ClassVar[int] = 111
+    agent: str
+    instrument: str
+    stop: Decimal | None
+    target: Decimal | None
+    actor: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Incident:
     """Something a person must know of: never only a log line."""
 
