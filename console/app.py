@@ -29,7 +29,7 @@ from screens.model import ConsoleModel, machine_ms
 from screens.overview import OverviewScreen
 from screens.widgets.lines import INK_CLASSES
 
-PULL_S = 0.25
+PULL_S = 0.5 if os.environ.get("SSH_CONNECTION") else 0.25
 ATTACH_S = 0.05
 STOP_S = 10.0
 

@@ -35,6 +35,25 @@ def row_width(row: Row) -> int:
     return sum(cell_len(text) for text, _ink in row)
 
 
+def changed_until(old: Row, new: Row, width: int) -> int:
+    """Return the cell after the last one that differs between two rows: the width, where pieces moved.
+
+    >>> changed_until((("EQ 100", ""), ("ACTIVE", "")), (("EQ 101", ""), ("ACTIVE", "")), 20)
+    6
+    >>> changed_until((("EQ 99", ""), ("ACTIVE", "")), (("EQ 100", ""), ("ACTIVE", "")), 20)
+    20
+    """
+    until = x = 0
+    for before, piece in zip(old, new, strict=False):
+        size = cell_len(piece[0])
+        if cell_len(before[0]) != size:
+            return width
+        x += size
+        if before != piece:
+            until = x
+    return until if len(old) == len(new) else width
+
+
 def text_row(text: str, ink: str = "") -> Row:
     """Make a row of one piece."""
     return ((text, ink),)

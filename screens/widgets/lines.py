@@ -1,4 +1,4 @@
-"""Widgets that draw rows line by line: a row is painted again only when it changed (over SSH, bytes are the cost)."""
+"""Widgets that draw rows line by line: only what changed in a row is painted again (over SSH, bytes are the cost)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
-from screens.rows import INKS, Row, row_width
+from screens.rows import INKS, Row, changed_until, row_width
 
 INK_CLASSES = {f"ink--{ink}" for ink in (*INKS, "cursor")}
 
@@ -36,9 +36,13 @@ class Lines(Widget):
             self.refresh(layout=True)
             return
         moved = {old_marked, marked} if old_marked != marked else set()
+        width = self.size.width
         for y in range(max(len(old), len(rows))):
-            if y in moved or y >= len(old) or y >= len(rows) or old[y] != rows[y]:
-                self.refresh(Region(0, y, self.size.width, 1))
+            if y in moved or y >= len(old) or y >= len(rows):
+                self.refresh(Region(0, y, width, 1))
+            elif old[y] != rows[y]:
+                # a part of a row is sent from the row's beginning all the same, but not beyond its end
+                self.refresh(Region(0, y, changed_until(old[y], rows[y], width), 1))
 
     @property
     def rows(self) -> list[Row]:
