@@ -26,6 +26,7 @@ _WINDOWS = ("scope", "window", "spent_usd", "reserved_usd", "cap_usd", "spent_to
 def spend(store: Path | None, as_json: bool, days: int) -> None:
     """Show what models cost: a summary, what is left of each cap and when it runs out, and a ledger by day."""
     found = ask(store, "spend", days=days)
+    found["prices"] = prices = _prices()
     if as_json:
         print_json(found)
         return
@@ -40,6 +41,16 @@ def spend(store: Path | None, as_json: bool, days: int) -> None:
     _section(
         "Ledger", found["ledger"], ("day", "purpose", "provider", "model", "agent", *_FIGURES), "No call in these days."
     )
+    click.echo(f"\nPrices of {prices['dated'] or 'no day'}, {prices['file']}")
+    if prices["notice"]:
+        click.echo(prices["notice"])
+
+
+def _prices() -> dict[str, Any]:
+    from engine import runtime
+
+    settings = click.get_current_context().find_root().obj
+    return runtime.price_file(settings.config_dir or runtime.config_dir())
 
 
 def _section(title: str, rows: list[dict[str, Any]], columns: tuple[str, ...], nothing: str = "") -> None:

@@ -85,18 +85,15 @@ class PriceList:
         """Return a model's price, or the sentence that says which line to add: what has no price is not asked (B5)."""
         key = f"{provider}:{model}"
         line = self.lines.get(key)
-        if line is not None and self.age_ms(now_ms) <= self.refuse_after_ms:
+        unusable = self._unusable(now_ms)
+        if line is not None and not unusable:
             return line
         estimate = self.estimates.get(provider)
         if estimate is not None:
             tier = Tier(input=estimate, output=estimate, cached=estimate)
             return ModelPrice(rates=Rates(base=tier), context_tokens=0, origin=estimate_name(provider))
         if line is not None:
-            days = self.age_ms(now_ms) // DAY_MS
-            return (
-                f"the prices in {self.file} are {days} days old, too old to spend by: look them up, correct them, and "
-                "set `dated` to the day you did."
-            )
+            return f"{unusable[:1].lower()}{unusable[1:]}"
         return (
             f'{key} has no price: add [models."{key}"] with input, output and cached in USD per million tokens and '
             f"context in tokens to {self.file}, or set {estimate_name(provider)}."
@@ -108,10 +105,26 @@ class PriceList:
 
     def warning(self, now_ms: int) -> str:
         """Return what to say of the list's age, "" while it is young enough."""
-        if not self.lines or self.age_ms(now_ms) <= self.warn_after_ms:
+        if not self.lines:
+            return ""
+        if unusable := self._unusable(now_ms):
+            return unusable
+        if self.age_ms(now_ms) <= self.warn_after_ms:
             return ""
         days = self.age_ms(now_ms) // DAY_MS
         return f"The prices in {self.file} are {days} days old: look them up, and set `dated` to the day you did."
+
+    def _unusable(self, now_ms: int) -> str:
+        """Return why nothing may be spent by the list; a day that is still to come says nothing of its age."""
+        if self.dated_ms is not None and self.dated_ms - now_ms > DAY_MS:
+            return f"The prices in {self.file} are of a day that is still to come: set `dated` to the day you looked."
+        if self.age_ms(now_ms) <= self.refuse_after_ms:
+            return ""
+        days = self.age_ms(now_ms) // DAY_MS
+        return (
+            f"The prices in {self.file} are {days} days old, too old to spend by: look them up, correct them, and "
+            "set `dated` to the day you did."
+        )
 
 
 NO_PRICES = PriceList(lines={}, estimates={})

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from engine.runtime.importing import import_recording
     from engine.runtime.link import connect, query
     from engine.runtime.policies import changes_of_file
+    from engine.runtime.pricing import price_file
     from engine.runtime.reads import export, verify
     from engine.runtime.replay import ReplayOptions, replay
     from engine.runtime.rerun import rerun_cycle
@@ -49,6 +50,7 @@ _HOMES = {
     "import_recording": "engine.runtime.importing",
     "migrate": "engine.runtime.databases",
     "passphrase_in_file": "engine.keys",
+    "price_file": "engine.runtime.pricing",
     "query": "engine.runtime.link",
     "refuse_owned": "engine.store.lock",
     "replay": "engine.runtime.replay",
@@ -64,8 +66,8 @@ _HOMES = {
 __all__ = [
     "ConsoleOptions", "EngineHost", "Keychain", "ReplayOptions", "back_up", "carry_out", "changes_of_file",
     "check_flags", "config_dir", "connect", "console_host", "default_store", "demo_host", "describe", "doctor", "drill",
-    "export", "halt", "import_recording", "migrate", "passphrase_in_file", "query", "refuse_owned", "replay",
-    "rerun_cycle", "restore", "shadows", "simulate", "unlock", "verify", "write_defaults",
+    "export", "halt", "import_recording", "migrate", "passphrase_in_file", "price_file", "query", "refuse_owned",
+    "replay", "rerun_cycle", "restore", "shadows", "simulate", "unlock", "verify", "write_defaults",
 ]  # fmt: skip
 
 

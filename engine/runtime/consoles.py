@@ -161,7 +161,7 @@ async def _serve(
     stack: AsyncExitStack, root: Path, plan: Plan, feed: Feed, clock: Clock, *, keeps_backups: bool = True
 ) -> Engine:
     """Open the store, wire the core, reconcile, and listen on the control socket."""
-    stream, paths = Stream(), StorePaths(root)
+    stream, paths, wall = Stream(), StorePaths(root), SystemClock()
     journal = open_store(paths, plan, clock.now_ms(), stream)
     if isinstance(feed, ReplayFeed) and isinstance(clock, ManualClock):
         feed.resume_after(journal.books.last_ts_ms)
@@ -174,9 +174,11 @@ async def _serve(
         await unlock_at_start(parts.core, plan.keys, plan.environ)
     for problem in parts.models.prepare():
         journal.record(clock.now_ms(), Incident(code="MODEL_NOT_READY", text=problem))
+    old = plan.prices.warning(wall.now_ms()) if parts.models.askers and not plan.ai_barred else ""
+    if old:
+        journal.record(clock.now_ms(), Incident(code="PRICES_OLD", text=old))
     reader = StoreReader(paths, parts.core)
     stack.push_async_callback(reader.close)
-    wall = SystemClock()
     upkeep = Upkeep(parts.core, paths, wall, keep=KEPT if keeps_backups else 0)
     again = Again(paths, parts.core.desk, parts.models)
     handlers = Handlers(parts.core, reader.read, upkeep.described_backup, again.ask)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-from engine.clock import SystemClock
+from engine.clock import SystemClock, iso
 from engine.config import prices_of
 from engine.errors import UsageError
 from engine.keys import FILE_NAME, Keychain, keyring_problem
@@ -85,9 +85,11 @@ def _prices(folder: Path) -> Check:
         prices = prices_of(folder, os.environ)
     except UsageError as error:
         return _row("model prices", False, str(error)[:160], "correct that line", bad="note")
-    found = f"{len(prices.lines)} models, {len(prices.estimates)} estimates of the environment"
-    advice = prices.warning(SystemClock().now_ms()) or "only language models need prices; quarterdeck init writes some"
-    fresh = bool(prices.lines or prices.estimates) and not prices.warning(SystemClock().now_ms())
+    dated = f"of {iso(prices.dated_ms)[:10]}" if prices.dated_ms is not None else "of no day"
+    found = f"{len(prices.lines)} models, {dated}; {len(prices.estimates)} estimates of the environment"
+    old = prices.warning(SystemClock().now_ms())
+    advice = old or "only language models need prices; quarterdeck init writes some"
+    fresh = bool(prices.lines or prices.estimates) and not old
     return _row("model prices", fresh, found, advice, bad="note")
 
 

@@ -31,6 +31,21 @@ def said(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, str]:
     return code, out or err
 
 
+def test_prices_that_are_old_are_said_with_the_bill_and_by_the_doctor(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said(capsys, "init")[0] == 0
+    file = store.parent / "config" / "prices.toml"
+    told = json.loads(said(capsys, "spend", "--store", store, "--json")[1])["prices"]
+    assert (told["file"], told["dated"]) == (str(file), "2026-10-24")
+    file.write_text(file.read_text().replace("dated = 2026-10-24", "dated = 2024-10-24"))
+    assert "days old, too old to spend by: look them up" in said(capsys, "spend", "--store", store)[1]
+    rows = json.loads(said(capsys, "doctor", "--json")[1])
+    (prices,) = [row for row in rows if row["check"] == "model prices"]
+    assert prices["state"] == "note"
+    assert "too old to spend by" in prices["advice"]
+
+
 def test_spend_is_shown_at_rest_and_models_are_switched_on_with_a_reason(
     store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

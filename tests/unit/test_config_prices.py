@@ -36,6 +36,16 @@ def test_the_starter_file_prices_models_with_tiers_and_says_how_old_it_is(tmp_pa
     assert haiku.rates.worst(1000, 1000) == Decimal("0.003")
     assert prices.warning(DATED_MS + 90 * DAY_MS) == ""
     assert "are 91 days old: look them up" in prices.warning(DATED_MS + 91 * DAY_MS)
+    assert "366 days old, too old to spend by" in prices.warning(DATED_MS + 366 * DAY_MS)
+
+
+def test_prices_of_a_day_still_to_come_are_no_prices(tmp_path: Path) -> None:
+    prices = load_prices(written(tmp_path, DATED + LINE))
+    said = prices.find("acme", "small", DATED_MS - 2 * DAY_MS)
+    assert isinstance(said, str)
+    assert "of a day that is still to come: set `dated`" in said
+    assert prices.warning(DATED_MS - 2 * DAY_MS)[0] == "T"
+    assert isinstance(prices.find("acme", "small", DATED_MS - DAY_MS), ModelPrice)  # the other side of the date line
 
 
 @pytest.mark.fault("A20", "W01", "W03")
