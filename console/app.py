@@ -22,6 +22,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.worker import Worker, WorkerError, WorkerState
 
+from console.keymap import shown
 from console.leaving import SCREEN_ENDS_S, continuing, end_within, leaving_on_signals
 from console.theme import QUARTERDECK, VARIABLES
 from engine.api import ApprovalView, CancelAll, EngineClient, OrderView, StreamLine, TradingState
@@ -68,6 +69,12 @@ def style_sheet() -> Path:
     return inside if inside.exists() else here.parent / "console.tcss"
 
 
+def known_bindings() -> dict[str, str]:
+    """Return every binding that keymap.toml may name, with its own keys."""
+    bindings = [*QuarterdeckApp.BINDINGS, *OverviewScreen.BINDINGS]
+    return {each.id: each.key for each in bindings if isinstance(each, Binding) and each.id}
+
+
 class QuarterdeckApp(App[int]):
     """The one app. open_engine is called in the engine's thread after the first paint: its imports delay no key."""
 
@@ -112,6 +119,7 @@ class QuarterdeckApp(App[int]):
         self.theme = QUARTERDECK.name
         if keymap:
             self.set_keymap(dict(keymap))
+            self.model.rebound = shown(keymap, known_bindings())
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return VARIABLES

@@ -56,9 +56,10 @@ class Commands(Provider):
                 yield Hit(score, Content(name), run, text=name, help=told)
 
     def _entries(self) -> Iterator[Entry]:
-        for name, action, told in NAMED:
-            yield name, getattr(self.app, f"action_{action}"), told
         model: ConsoleModel = self.app.model  # type: ignore[attr-defined]
+        for name, action, told in NAMED:
+            key, dot, rest = told.partition(" · ")
+            yield name, getattr(self.app, f"action_{action}"), f"{model.key(key)}{dot}{rest}"
         policy = model.snapshot.policy if model.snapshot else None
         for change in policy.changes if policy else ():
             name = f"Policy change {safe(change.request_id, 12)} of {safe(change.actor, 20)}"

@@ -55,7 +55,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("state", "ACTIVE, REDUCING (exits only) or HALTED (no new exposure)"),
             ("EQ, DAY", "equity with open positions at their marks, and today's profit or loss"),
             ("DATA, ENG", "the age of the newest price, and of the engine's last word"),
-            ("KEYS LOCKED", "agents wait for a key in the key file: u unlocks it"),
+            ("KEYS LOCKED", "agents wait for a key in the key file, until it is unlocked"),
             ("APPR, POL", "trades, and changes of the policy, that wait for your answer"),
         ),
     ),
@@ -71,7 +71,11 @@ class HelpScreen(Reading):
         super().__init__(model)
 
     def rows(self, width: int) -> list[Row]:
-        return [row for title, entries in SECTIONS for row in _section(title, entries, width)]
+        mine = ((title, [(self._keys(key), told) for key, told in entries]) for title, entries in SECTIONS)
+        return [row for title, entries in mine for row in _section(title, entries, width)]
+
+    def _keys(self, written: str) -> str:
+        return ", ".join(self.model.key(key) for key in written.split(", "))
 
 
 def _section(title: str, entries: Sequence[tuple[str, str]], width: int) -> list[Row]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from engine.api import (
@@ -67,6 +67,11 @@ class ConsoleModel:
         self._known: set[str] = set()
         self._rang_ms = -BELL_EVERY_MS
         self.bell_wanted = True
+        self.rebound: Mapping[str, str] = {}
+
+    def key(self, name: str) -> str:
+        """Return the key that stands where this one was, by the trader's keymap; most stand for themselves."""
+        return self.rebound.get(name, name)
 
     # -- the engine's side ---------------------------------------------------------
 

@@ -78,7 +78,8 @@ class OverviewScreen(Screen[None]):
             yield OrdersPane(id="orders")
             yield BudgetLine(id="budget")
             yield StreamPane(id="stream")
-        yield KeyLine(self.model, KEYS, KEYS_NARROW, beside=True)
+        wide, narrow = (tuple((self.model.key(key), word) for key, word in keys) for keys in (KEYS, KEYS_NARROW))
+        yield KeyLine(self.model, wide, narrow, beside=True)
 
     def show(self) -> None:
         """Draw the model's newest state."""

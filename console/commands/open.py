@@ -6,10 +6,12 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from console.keymap import FILE_NAME, KeymapError, read_keymap
 from console.options import Refusal, Settings, bell_option, command
 
 if TYPE_CHECKING:
@@ -30,12 +32,19 @@ def need_terminal(instead: str) -> None:
         raise Refusal(CANNOT_DRAW.format(terminal, instead))
 
 
-def draw(open_engine: Callable[[], EngineHost], *, bell: bool = True) -> int:
+def draw(open_engine: Callable[[], EngineHost], *, bell: bool = True, config_dir: Path | None = None) -> int:
     """Open the console and return the exit code once it has closed. open_engine is called after the first paint.
 
+    config_dir: where the trader's keymap.toml is looked for; None: in the default place.
     What the engine failed with, shown in the console until it was left, is raised again for the shell.
     """
-    from console.app import QuarterdeckApp  # with all of textual
+    from console.app import QuarterdeckApp, known_bindings  # with all of textual
+    from engine import runtime
+
+    try:
+        keymap = read_keymap((config_dir or runtime.config_dir()) / FILE_NAME, known_bindings())
+    except KeymapError as error:
+        raise Refusal(str(error)) from None
 
     opened: list[EngineHost] = []
 
@@ -43,7 +52,7 @@ def draw(open_engine: Callable[[], EngineHost], *, bell: bool = True) -> int:
         opened.append(open_engine())
         return opened[-1]
 
-    code = QuarterdeckApp(open_and_keep, bell=bell).run() or 0
+    code = QuarterdeckApp(open_and_keep, keymap, bell=bell).run() or 0
     for host in opened:
         if host.failure is not None:
             raise host.failure
@@ -54,7 +63,7 @@ def open_console(settings: Settings) -> int:
     """Open the console on the trader's own store, with the agents of the configuration."""
     need_terminal(BY_HAND)
     refuse_owned(settings)
-    return draw(lambda: own_engine(settings, flags=None), bell=settings.bell)
+    return draw(lambda: own_engine(settings, flags=None), bell=settings.bell, config_dir=settings.config_dir)
 
 
 def refuse_owned(settings: Settings) -> None:

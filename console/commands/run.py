@@ -23,7 +23,7 @@ def run_agent(**given: Any) -> int:
     _check(flags, settings)
     need_terminal(REPLAYED)
     refuse_owned(settings)
-    return draw(lambda: own_engine(settings, flags=flags), bell=settings.bell)
+    return draw(lambda: own_engine(settings, flags=flags), bell=settings.bell, config_dir=settings.config_dir)
 
 
 def _check(flags: dict[str, Any], settings: Settings) -> None:

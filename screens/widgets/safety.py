@@ -94,7 +94,7 @@ def _fields(model: ConsoleModel) -> list[Field]:
         _data(model, snapshot),
         _engine(model),
         _approvals(snapshot),
-        _keys(snapshot),
+        _keys(model, snapshot),
         _incidents(snapshot),
         _unprotected(snapshot),
     ]
@@ -180,10 +180,10 @@ def _approvals(snapshot: Snapshot) -> Field:
     )
 
 
-def _keys(snapshot: Snapshot) -> Field:
+def _keys(model: ConsoleModel, snapshot: Snapshot) -> Field:
     if snapshot.keys is None:
         return "", ("", "", "", "")
-    return "chip-warn", ("KEYS LOCKED: u", "KEYS LOCKED", "KEYS LOCKED", "KEYS")
+    return "chip-warn", (f"KEYS LOCKED: {model.key('u')}", "KEYS LOCKED", "KEYS LOCKED", "KEYS")
 
 
 def _incidents(snapshot: Snapshot) -> Field:

@@ -292,6 +292,24 @@ def test_a_terminal_that_cannot_draw_is_refused_in_one_sentence_that_names_the_c
     assert "`quarterdeck status`, `halt`" in blind.stderr
 
 
+def test_the_traders_keymap_is_read_and_one_that_would_cost_an_emergency_key_is_refused(desk: Desk) -> None:
+    keymap = desk.config / "keymap.toml"
+    keymap.write_text('ticket = "f8"\n')
+    refused = desk.open(speed=600)
+    assert refused.ended() == 2
+    said = "".join(refused.raw.decode().split())  # the terminal wraps long lines
+    assert f"{keymap}:f8ishaltalready;giveticketanotherkey." in said
+    keymap.write_text('ticket = "n"\nleave = "x"\n')
+    console = desk.open(speed=6000)
+    console.shows("n ticket", "x quit", "FILLED")
+    console.press("n")
+    console.shows("a trade of your own")
+    console.send(b"\x1b")
+    console.shows("n ticket")
+    console.press("x")
+    assert console.ended() == 0
+
+
 @pytest.mark.fault("U01")
 def test_windows_of_any_size_are_drawn_in_and_a_storm_of_them_is_survived(desk: Desk) -> None:
     console = desk.open(speed=600, size=(40, 10))

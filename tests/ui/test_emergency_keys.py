@@ -10,7 +10,7 @@ from textual import events
 from textual.binding import Binding
 from textual.widgets import Input
 
-from console.app import QuarterdeckApp
+from console.app import QuarterdeckApp, known_bindings
 from console.keymap import EMERGENCY, KeymapError, checked, read_keymap
 from engine.api import CancelAll, Command, Flatten, Halt, Reply, TradingState
 from screens.flatten import FlattenScreen
@@ -221,11 +221,6 @@ async def test_a_window_too_small_for_the_card_is_told_the_command() -> None:
 # -- the trader's own keymap ---------------------------------------------------------------
 
 
-def known() -> dict[str, str]:
-    bindings = [*QuarterdeckApp.BINDINGS, *OverviewScreen.BINDINGS]
-    return {each.id: each.key for each in bindings if isinstance(each, Binding) and each.id}
-
-
 def test_the_emergency_bindings_are_the_apps_own_with_priority_and_not_printable() -> None:
     mine = {each.id: each for each in QuarterdeckApp.BINDINGS if isinstance(each, Binding)}
     for name, key in EMERGENCY.items():
@@ -245,26 +240,46 @@ def test_the_emergency_bindings_are_the_apps_own_with_priority_and_not_printable
         ({"ticket": 3}, "must be keys as text"),
         ({"ticket": ""}, "must be keys as text"),
         ({"ticket": "a"}, "already; give"),
+        ({"ticket": "tab"}, "tab is the next pane already"),
+        ({"ticket": "ctrl+p"}, "ctrl[+]p is the command palette already"),
+        ({"ticket": "ctrl-n"}, 'ticket has "ctrl-n", which is no key'),
+        ({"ticket": "f99"}, "is no key"),
+        ({"ticket": "bananas"}, "is no key"),
     ],
 )
 def test_a_keymap_that_would_cost_an_emergency_key_is_refused(document: dict[str, object], sentence: str) -> None:
     with pytest.raises(KeymapError, match=sentence):
-        checked(document, known(), "keymap.toml")
+        checked(document, known_bindings(), "keymap.toml")
 
 
 def test_a_keymap_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "keymap.toml"
-    assert read_keymap(path, known()) == {}
+    assert read_keymap(path, known_bindings()) == {}
     path.write_text('ticket = "n"\nhalt = "f8, f12"\n')
-    assert read_keymap(path, known()) == {"ticket": "n", "halt": "f8,f12"}
+    assert read_keymap(path, known_bindings()) == {"ticket": "n", "halt": "f8,f12"}
     path.write_text("ticket = \n")
     with pytest.raises(KeymapError, match="not TOML"):
-        read_keymap(path, known())
+        read_keymap(path, known_bindings())
+
+
+async def test_the_console_shows_the_keys_that_the_trader_chose() -> None:
+    mine = checked({"ticket": "n", "filter": "ctrl+f", "leave": "Q"}, known_bindings(), "keymap.toml")
+    app, _host = console(FakeClient(), keymap=mine)
+    async with app.run_test(size=(140, 50)) as pilot:
+        await started(pilot)
+        for told in ("n ticket", "ctrl+f filter", "Q quit", "a approve"):
+            assert told in screen_text(app).splitlines()[-1]
+        await pilot.press("t")
+        assert isinstance(app.screen, OverviewScreen)
+        await pilot.press("question_mark")
+        await pilot.pause()
+        lines = [line.split() for line in screen_text(app).splitlines()]
+        assert any([w for w in line if w.isalnum()][:4] == ["n", "Write", "a", "trade"] for line in lines), lines
 
 
 async def test_an_added_key_halts_too() -> None:
     client = FakeClient()
-    app, _host = console(client, keymap=checked({"halt": "f8,f12", "ticket": "n"}, known(), "keymap.toml"))
+    app, _host = console(client, keymap=checked({"halt": "f8,f12", "ticket": "n"}, known_bindings(), "keymap.toml"))
     async with app.run_test() as pilot:
         await started(pilot)
         await pilot.press("n", "f12")
