@@ -108,12 +108,13 @@ class Resolver:
 
     async def _ask(self, order: Order) -> None:
         doubt = self._doubt(order.client_order_id)
+        left_ms = self.left_ms(order.client_order_id)  # as of the question: a slow answer is as old as that
         try:
             shown = await self._look(order)
-            if shown is None:
-                await self._not_shown(order, doubt)
-            else:
+            if shown is not None:
                 await self._shown(order, shown)
+            elif left_ms <= 0:
+                await self._not_shown(order, doubt)
         except Exception:  # no answer is no evidence, whatever went wrong with it (E21, E48)
             if self._journal.broken is not None:
                 raise
@@ -160,8 +161,6 @@ class Resolver:
 
     async def _not_shown(self, order: Order, doubt: _Doubt) -> None:
         order_id, tier = order.client_order_id, self._gateway.tier
-        if self.left_ms(order_id) > 0:
-            return
         fills = await self._fills(order)  # a venue may forget an order and still know its trades
         self._router.hear(fills)
         after = self._books.orders.get(order_id)

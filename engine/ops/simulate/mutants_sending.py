@@ -191,6 +191,20 @@ class NeverAsked(Resolver):
         return
 
 
+@mutant("resolver")
+class OldAnswerTakenForNew(Resolver):
+    """An order is absent as of when the venue was asked, not as of when a slow answer came (R10, O6)."""
+
+    async def _ask(self, order: Order) -> None:
+        doubt = self._doubt(order.client_order_id)
+        shown = await self._look(order)
+        if shown is not None:
+            await self._shown(order, shown)
+        elif self.left_ms(order.client_order_id) <= 0:
+            await self._not_shown(order, doubt)
+        doubt.next_mono_ms = self._clock.mono_ms() + doubt.pause_ms
+
+
 @mutant("latch")
 class GateReadOnce(SendLatch):
     """The trading state is read again in the send section itself (S2)."""
