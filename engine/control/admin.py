@@ -29,9 +29,9 @@ WORK = 2**15
 """scrypt's cost: 32 MB and about a tenth of a second a try."""
 TRUSTED = (
     "keyring.backends.SecretService", "keyring.backends.kwallet", "keyring.backends.libsecret",
-    "keyring.backends.macOS", "keyring.backends.Windows", "keyrings.cryptfile",
+    "keyring.backends.macOS", "keyring.backends.Windows",
 )  # fmt: skip
-"""Modules of keyrings that encrypt what they keep."""
+"""Modules of keyrings that encrypt what they keep, and ask for nothing on the terminal, which would stop a console."""
 
 
 class Keyring(Protocol):

@@ -12,6 +12,8 @@ SERVICE = "quarterdeck"
 NAMES = "names"
 
 # What keeps a secret as anybody can read it, or not at all.
+_ASKING = "keyrings.cryptfile"
+"""Asks for its password on the terminal, where a console draws."""
 _UNSAFE = ("keyrings.alt", "keyring.backends.fail", "keyring.backends.null")
 
 
@@ -79,6 +81,8 @@ def _keyring() -> Any:
     inner = getattr(backend, "backends", None) or [backend]
     for each in inner:
         where = f"{type(each).__module__}.{type(each).__name__}"
+        if where.startswith(_ASKING):
+            raise UsageError(f"{where} asks on the terminal, which no engine can; use `quarterdeck keys set --file`.")
         if where.startswith(_UNSAFE):
             raise UsageError(
                 f"{where} keeps no secret; `quarterdeck keys set --file` keeps it in an encrypted file, or put the "

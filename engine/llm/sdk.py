@@ -17,6 +17,7 @@ from engine.llm.chat import DETAIL_CHARACTERS_MAX, ChatReply, ChatRequest, of_er
 
 FindKey = Callable[[str], Secret | None]
 NO_KEY = Secret("unused", "")
+KEY_REFUSED = (401, 403)
 
 
 class SdkClient(ABC):
@@ -31,11 +32,13 @@ class SdkClient(ABC):
         self._wall = wall
         self._secret = NO_KEY
         self._sdk: Any = None
+        self._refused = False
+        self._former: list[Any] = []
         self._places = asyncio.Semaphore(provider.calls_max)
 
     def prepare(self) -> str:
-        """As of ChatClient."""
-        if self._sdk is not None:
+        """As of ChatClient. A key that was refused is looked for again: the trader may have kept another one."""
+        if self._sdk is not None and not self._refused:
             return ""
         name = self.provider.key_name
         try:
@@ -45,7 +48,10 @@ class SdkClient(ABC):
             return f"{self.provider.name} waits for its key: {error}"
         if secret is None:
             return f"there is no key for {self.provider.name}; give it with: quarterdeck keys set {name}"
-        self._secret, self._sdk = secret, self._load(secret.value)
+        self._refused = False
+        if self._sdk is None or secret != self._secret:
+            self._former += [] if self._sdk is None else [self._sdk]  # requests may be under way on it
+            self._secret, self._sdk = secret, self._load(secret.value)
         return ""
 
     async def ask(self, request: ChatRequest) -> ChatReply:
@@ -53,21 +59,23 @@ class SdkClient(ABC):
         problem = self.prepare()
         if problem:
             return ChatReply(outcome=Outcome.PROVIDER_DOWN, detail=problem, final=True)
-        began_ms = self._wall.mono_ms()
+        began_ms, secret = self._wall.mono_ms(), self._secret
         try:
             async with asyncio.timeout(request.timeout_ms / 1000), self._places:
                 reply = self._read(await self._send(request), request)
         except Exception as error:
             reply = of_error(error)
-        detail = self._secret.scrub(reply.detail)[:DETAIL_CHARACTERS_MAX]
+            self._refused = self._refused or getattr(error, "status_code", 0) in KEY_REFUSED
+        detail = secret.scrub(reply.detail)[:DETAIL_CHARACTERS_MAX]
         latency_ms = int(self._wall.mono_ms() - began_ms)
-        return replace(reply, text=self._secret.scrub(reply.text), detail=detail, latency_ms=latency_ms)
+        return replace(reply, text=secret.scrub(reply.text), detail=detail, latency_ms=latency_ms)
 
     async def close(self) -> None:
         """As of ChatClient."""
-        if self._sdk is not None:
-            await self._sdk.close()
-            self._sdk = None
+        for each in (*self._former, self._sdk):
+            if each is not None:
+                await each.close()
+        self._former, self._sdk = [], None
 
     @staticmethod
     def _http() -> Any:

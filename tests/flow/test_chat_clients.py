@@ -179,6 +179,18 @@ async def test_without_a_key_nothing_is_asked_and_the_command_is_named(kind: str
     assert "quarterdeck keys set here" in reply.detail
 
 
+async def test_a_key_that_was_refused_is_looked_for_again_and_the_new_one_is_used(kind: str) -> None:
+    make, path = KINDS[kind]
+    keys = ["sk-revoked-000", "sk-revoked-000", CANARY]
+    async with ModelDouble(Fails(401), Fails(401), Says("{}")) as double:
+        provider = Provider(name="here", kind=Protocol(kind), base_url=double.url + path, key_name="here")
+        client = make(provider, lambda _name: Secret(keys.pop(0), "test"), SystemClock())
+        outcomes = [(await client.ask(REQUEST)).outcome for _ in range(4)]
+        await client.close()
+    assert outcomes == [Outcome.PROVIDER_DOWN, Outcome.PROVIDER_DOWN, Outcome.DECIDED, Outcome.DECIDED]
+    assert [CANARY in " ".join(each.values()) for each in double.headers] == [False, False, True, True]
+
+
 @pytest.mark.fault("W20")
 async def test_no_proxy_and_no_credential_of_the_environment_is_used(
     kind: str, monkeypatch: pytest.MonkeyPatch

@@ -113,13 +113,17 @@ def test_a_locked_keyring_is_as_good_as_empty_and_its_words_are_not_repeated(rin
     assert CANARY not in str(raised.value)
 
 
-@pytest.mark.parametrize("module", ["keyrings.alt.file", "keyring.backends.null", "keyring.backends.fail"])
-def test_a_keyring_that_hides_nothing_is_refused(ring: Ring, monkeypatch: pytest.MonkeyPatch, module: str) -> None:
+@pytest.mark.parametrize(
+    "module", ["keyrings.alt.file", "keyring.backends.null", "keyring.backends.fail", "keyrings.cryptfile.cryptfile"]
+)
+def test_a_keyring_that_hides_nothing_or_asks_on_the_terminal_is_refused(
+    ring: Ring, monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
     monkeypatch.setattr(Ring, "__module__", module)
-    with pytest.raises(UsageError, match="keeps no secret"):
+    with pytest.raises(UsageError, match="keys set --file"):
         set_key("openai", CANARY)
     assert ring.kept == {}
-    assert "keeps no secret" in keyring_problem()
+    assert module in keyring_problem()
 
 
 @pytest.mark.parametrize("value", ["", "   ", "two\nlines", "Schlüssel", "x" * 5_000, "a\x1b[31m"])
@@ -330,3 +334,26 @@ def test_what_is_sealed_comes_back_and_nothing_else_opens_it(values: dict[str, s
     assert open_sealed(one, lock_of(one.header, passphrase)) == values
     with pytest.raises(WrongPassphraseError):
         open_sealed(one, lock_of(one.header, passphrase + "x"))
+
+
+@pytest.mark.usefixtures("no_ring")
+def test_the_commands_of_the_key_file_take_what_is_secret_from_standard_input_alone(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUARTERDECK_HOME", str(tmp_path))
+    sealed(folder)
+    assert json.loads(run("keys", "test", "--json", typed=PASSPHRASE)) == {"opens": True, "names": ["openai"]}
+    run("keys", "set", "anthropic", typed=f"{PASSPHRASE}\n{CANARY}2\n")
+    assert [row["origin"] for row in json.loads(run("keys", "list", "--json"))] == ["key file", "key file"]
+    run("keys", "remove", "openai", typed=PASSPHRASE)
+    own = folder / "passphrase"
+    own.write_text(PASSPHRASE + "\n")
+    own.chmod(0o600)
+    monkeypatch.setenv("QUARTERDECK_KEYS_PASSPHRASE_FILE", str(own))
+    run("keys", "set", "anthropic", typed=f"{CANARY}3\n")
+    chain = chain_of(folder)
+    chain.unlock(PASSPHRASE)
+    found = chain.find("anthropic")
+    assert found is not None
+    assert found.value == f"{CANARY}3"
+    assert chain.key_file().names() == ("anthropic",)
