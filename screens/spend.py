@@ -10,7 +10,7 @@ from textual import events
 from textual.widget import Widget
 from textual.widgets import Input
 
-from engine.api import BudgetView, Query, Reply, Snapshot, SwitchAi
+from engine.api import AgentView, BudgetView, Query, Reply, Snapshot, SwitchAi
 from screens.detail import labelled, outline
 from screens.dialog import Dialog, field
 from screens.format import UNKNOWN, clock, money, share, wrap
@@ -71,6 +71,7 @@ def budget_facts(snapshot: Snapshot, width: int) -> list[Row]:
         *([("Beside them", f"{_dollars(budget.usd_beside)} for shadows and reruns", "")] if budget.usd_beside else []),
         ("Day's P&L", _profit(snapshot, budget), ""),
     ]
+    parts += [("Added", _added(agent), "") for agent in snapshot.agents if agent.shadow is not None]
     rows = [row for label, value, ink in parts for row in labelled(label, value, ink, width, 0)]
     return rows + [text_row(line, "warn") for line in wrap(budget.notice, width, 3)] if budget.notice else rows
 
@@ -94,6 +95,19 @@ def _profit(snapshot: Snapshot, budget: BudgetView) -> str:
     before, after = money(snapshot.day_pnl, signed=True), money(budget.day_pnl_after, signed=True)
     told = f"{before} before, {after} after what models cost"
     return f"{told}, {share(budget.share_of_pnl)} of it" if budget.share_of_pnl is not None else told
+
+
+def _added(agent: AgentView) -> str:
+    """Say what an agent's model made beyond what its shadow would have, both after fees and tokens."""
+    shadow = agent.shadow
+    if shadow is None:
+        return UNKNOWN
+    mine, theirs = money(shadow.agent_after, signed=True), money(shadow.lane_after, signed=True)
+    ended = ", ".join(f"{count} {outcome}" for outcome, count in shadow.outcomes.items())
+    return (
+        f"{money(shadow.added, signed=True)} by {agent.name}: {mine} of {agent.model} against {theirs} of "
+        f"{shadow.model}, both after fees and tokens" + (f"; the shadow's questions: {ended}" if ended else "")
+    )
 
 
 class AiScreen(Dialog):

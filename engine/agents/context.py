@@ -88,10 +88,13 @@ def frames_read(agent: RunningAgent, interval_ms: int) -> tuple[int, ...]:
 
 def build_context(
     desk: Desk, agent: RunningAgent, trigger: str, instruments: Sequence[str], now_ms: int,
-    news: Sequence[NewsItem] = (),
+    news: Sequence[NewsItem] = (), view: View | None = None,
 ) -> Context:  # fmt: skip
-    """Return what an agent's model is told about instruments. Raises StaleInputError, in one sentence."""
-    view = _View(desk, agent, now_ms)
+    """Return what an agent's model is told about instruments. Raises StaleInputError, in one sentence.
+
+    view: of whose money it is told; the agent's own without one.
+    """
+    view = view or View(desk, agent, now_ms)
     symbols = view.symbols(instruments)
     prices = {symbol: view.price(key) for symbol, key in symbols.items()}
     pulse = {symbol: view.pulse(key) for symbol, key in symbols.items()}
@@ -103,7 +106,7 @@ def build_context(
     data["market_hours"] = all(each["market_open"] for each in prices.values())
     data["risk_limits"] = view.limits()
     data["portfolio"] = view.portfolio(symbols)
-    data["open_orders"] = [view.order(each) for each in desk.journal.books.working(agent.name)]
+    data["open_orders"] = view.orders()
     data["current_prices"] = prices
     data["indicators"] = pulse
     data["digest"] = view.digest(symbols)
@@ -116,7 +119,7 @@ def build_context(
     )  # fmt: skip
 
 
-class _View:
+class View:
     """One agent's view of the desk at an instant. ages_ms: filled while it looks."""
 
     def __init__(self, desk: Desk, agent: RunningAgent, now_ms: int) -> None:
@@ -227,7 +230,7 @@ class _View:
 
     def limits(self) -> dict[str, Any]:
         own, account = self.config.limits, self.policy.limits
-        spent = self.books.trades_on(self.config.name, self.now_ms)
+        spent = self.trades_today()
         return {
             "max_position_size": own.position_notional_max,
             "max_portfolio_allocation": own.portfolio_share_frac * 100,
@@ -240,6 +243,10 @@ class _View:
             "max_gross_exposure_percent": account.gross_exposure_frac * 100,
             "shorts_allowed": False,
         }
+
+    def trades_today(self) -> int:
+        """Return how many trades it made today."""
+        return self.books.trades_on(self.config.name, self.now_ms)
 
     def portfolio(self, symbols: Mapping[str, str]) -> dict[str, Any]:
         others = [p for p in self.books.open_positions() if p.agent != self.config.name]
@@ -254,18 +261,22 @@ class _View:
             "cash_balance": cash,
             "buying_power": sum(free.values(), ZERO),
             "gross_exposure": sum(worth, ZERO),
-            "positions": [self._position(name, key) for name, key in symbols.items() if self.held(key)],
+            "positions": [self.told_position(name, key) for name, key in symbols.items() if self.held(key)],
             "positions_of_other_agents": len(others),
             "age_s": 0,
         }
 
     def held(self, key: str) -> Decimal:
         """Return the agent's position; what is below one step can never be sold, and is none."""
-        position = self.books.position(self.config.name, key)
+        position = self.position(key)
         return ZERO if not position.qty or self.books.is_dust(position) else position.qty
 
-    def _position(self, name: str, key: str) -> dict[str, Any]:
-        position = self.books.position(self.config.name, key)
+    def position(self, key: str) -> Position:
+        """Return its position in an instrument."""
+        return self.books.position(self.config.name, key)
+
+    def told_position(self, name: str, key: str) -> dict[str, Any]:
+        position = self.position(key)
         mark = self.desk.surroundings.valuation.price(key) or ZERO
         gain = position.unrealized(mark)
         return {
@@ -284,7 +295,11 @@ class _View:
         price = self.desk.surroundings.valuation.price(position.instrument)
         return position.cost if price is None else position.qty * price
 
-    def order(self, order: Order) -> dict[str, Any]:
+    def orders(self) -> list[dict[str, Any]]:
+        """Return its working orders."""
+        return [self._order(each) for each in self.books.working(self.config.name)]
+
+    def _order(self, order: Order) -> dict[str, Any]:
         return {
             "symbol": self._listed(order.instrument).symbol,
             "role": order.role.value,
@@ -317,8 +332,12 @@ class _View:
         }
 
     def _cooling(self, key: str) -> bool:
-        lost_ms = self.books.last_loss_ms.get((self.config.name, key))
+        lost_ms = self.lost_ms(key)
         return lost_ms is not None and self.now_ms - lost_ms < self.config.limits.cooldown_after_loss_ms
+
+    def lost_ms(self, key: str) -> int | None:
+        """Return when it last closed at a loss in an instrument."""
+        return self.books.last_loss_ms.get((self.config.name, key))
 
     def performance(self) -> dict[str, Any]:
         told = performance(self.memory, self.config.name, self.now_ms)

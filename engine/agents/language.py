@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING
 
 from engine.agents.briefing import Brief, Briefing, briefing_of
@@ -17,8 +18,9 @@ from engine.agents.draft import AnswerError, parse_answer, repair_prompt
 from engine.agents.prompts import check_templates, keep
 from engine.clock import Clock
 from engine.domain.agent import AgentConfig
+from engine.domain.budget import Purpose
 from engine.domain.decision import AnsweredBy, DecisionDraft, Direction, Outcome
-from engine.domain.events import ModelAsked
+from engine.domain.events import AskedBeside, ModelAsked
 from engine.domain.intent import Mode
 from engine.domain.money import ZERO
 from engine.domain.policy import FallbackRule
@@ -81,7 +83,7 @@ class LanguageClient:
 
     barred: why it may not be asked here at all, "" when it may. waits: its cycles run beside the engine's other work,
     for an answer takes seconds. locked: why its key is locked, "" when it is not: then it waits for the trader, and
-    nothing stands in, for the vendor is neither down nor asked.
+    nothing stands in, for the vendor is neither down nor asked. purpose: of what is asked beside trading.
     """
 
     config: AgentConfig
@@ -99,6 +101,7 @@ class LanguageClient:
     meter: Meter | None = None
     waits: bool = True
     provider: str = ""
+    purpose: Purpose | None = None
     _settings: Mapping[str, int | float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -193,7 +196,8 @@ class LanguageClient:
     def _write(self, question: Question, template: str, digest: str, attempt: Attempt) -> None:
         assert self.desk is not None
         reply, usage = attempt.reply, attempt.reply.usage
-        asked = ModelAsked(
+        row = ModelAsked if self.purpose is None else partial(AskedBeside, purpose=self.purpose)
+        asked = row(
             cycle_id=question.cycle_id, agent=question.agent, attempt=attempt.number, provider=question.provider,
             model=self.model, answered=reply.model[:100], outcome=reply.outcome, prompt=digest,
             answer=self.store.put("answer", reply.text) if reply.text else "", template=template,

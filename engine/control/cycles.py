@@ -58,6 +58,8 @@ class Cycles:
         for task in list(self._tasks.values()):
             task.cancel()
         await self.settle()
+        if self._desk.lanes is not None:
+            await self._desk.lanes.close()
 
     async def settle(self) -> None:
         """Wait until every cycle under way is over."""

@@ -10,6 +10,7 @@ from engine.domain.agent import EXTERNAL
 from engine.domain.asking import ASKING_EVENTS
 from engine.domain.beside import BESIDE_EVENTS
 from engine.domain.book_state import DAY_MS, BookState
+from engine.domain.budget import Purpose
 from engine.domain.counts import Baseline
 from engine.domain.events import (
     Adjusted,
@@ -17,7 +18,9 @@ from engine.domain.events import (
     AgentChanged,
     ApprovalAsked,
     ApprovalClosed,
+    AskedBeside,
     BaselineReset,
+    BesideDone,
     BudgetPosted,
     Closing,
     CycleDone,
@@ -40,6 +43,9 @@ from engine.domain.events import (
     Incident,
     InstrumentListed,
     KeysTried,
+    LaneDecided,
+    LaneFilled,
+    LaneOpened,
     ModelAsked,
     OrderIntended,
     OrderResized,
@@ -384,6 +390,16 @@ class Books(BookState):
         else:
             self.wishes.trailed(event)
 
+    def _beside(self, ts_ms: int, event: AskedBeside | BesideDone) -> None:
+        self.beside.take(event)
+        if isinstance(event, AskedBeside):
+            self.lanes.asked_beside(event)
+
+    def _lane(self, ts_ms: int, event: LaneOpened | LaneFilled | LaneDecided) -> None:
+        self.lanes.take(ts_ms, event, self.instruments)
+        if isinstance(event, LaneOpened):
+            self.beside.forget(Purpose.SHADOW, event.agent)
+
     def _incident(self, ts_ms: int, event: Incident) -> None:
         self.count.incidents += 1
 
@@ -428,8 +444,8 @@ _HANDLERS = {
     DifferenceClosed: Books._closed,
     **dict.fromkeys(GOVERNANCE_EVENTS, Books._governed),
     **dict.fromkeys(ASKING_EVENTS, Books._asking),
-    **dict.fromkeys(BESIDE_EVENTS, lambda books, ts_ms, event: books.beside.take(event)),
-    **dict.fromkeys(LANE_EVENTS, lambda books, ts_ms, event: books.lanes.take(ts_ms, event)),
+    **dict.fromkeys(BESIDE_EVENTS, Books._beside),
+    **dict.fromkeys(LANE_EVENTS, Books._lane),
     **dict.fromkeys(ONLY_HERE, Books._stands),
     KeysTried: lambda books, _ts_ms, event: books.key_tries.take(event),
 }

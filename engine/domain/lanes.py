@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
+from engine.domain.budget import Purpose
 from engine.domain.events.asking import ModelAsked
-from engine.domain.events.records import LaneFilled, LaneOpened
+from engine.domain.events.beside import AskedBeside
+from engine.domain.events.records import LaneDecided, LaneFilled, LaneOpened
+from engine.domain.instrument import Instrument
+from engine.domain.memory import Memory
 from engine.domain.money import ZERO
+from engine.domain.order import Fill, Liquidity
 from engine.domain.portfolio import Position
 
-LANE_EVENTS = (LaneOpened, LaneFilled)
+LANE_EVENTS = (LaneOpened, LaneFilled, LaneDecided)
+LANE = "lane"
 DAY_MS = 86_400_000
 
 
@@ -28,8 +35,9 @@ class LanePosition:
 class Lane:
     """One agent's lane. Money in account currency; quote counts as that, one for one.
 
-    agent_net: what the agent had made when the lane began. spent: what its models cost since. realized: of the lane,
-    after its fees. day, today: trades of the latest UTC day.
+    agent_net: what the agent had made when the lane began. spent: what its models cost since. lane_spent: what the
+    lane's own model did. realized: of the lane, after its fees, before its model's cost. day, today: trades of the
+    latest UTC day.
     """
 
     agent: str
@@ -41,6 +49,7 @@ class Lane:
     realized: Decimal = ZERO
     fees: Decimal = ZERO
     spent: Decimal = ZERO
+    lane_spent: Decimal = ZERO
     fills: int = 0
     day: int = -1
     today: int = 0
@@ -75,18 +84,27 @@ class Lane:
 
 @dataclass(slots=True)
 class Lanes:
-    """The lanes by agent."""
+    """The lanes by agent. memory: what each lane's own trades and decisions came to, as the agents' is of theirs."""
 
     open: dict[str, Lane] = field(default_factory=dict)
+    memory: Memory = field(default_factory=Memory)
 
-    def take(self, ts_ms: int, event: LaneOpened | LaneFilled) -> None:
+    def take(self, ts_ms: int, event: LaneOpened | LaneFilled | LaneDecided, listed: Mapping[str, Instrument]) -> None:
         """Take a lane's event in; one of another model begins it anew."""
         if isinstance(event, LaneOpened):
             self.open[event.agent] = Lane(
                 agent=event.agent, model=event.model, since_ms=ts_ms, capital=event.capital, agent_net=event.agent_net
             )
+            self.memory.forget(event.agent)
+        elif isinstance(event, LaneDecided):
+            self.memory.decided(ts_ms, event.agent, event.items)
         elif event.agent in self.open:
-            self.open[event.agent] = self.open[event.agent].after(ts_ms, event)
+            before = self.open[event.agent]
+            self.open[event.agent] = lane = before.after(ts_ms, event)
+            key, instrument = event.instrument, listed[event.instrument]
+            self.memory.filled(
+                before.of(key).position, lane.of(key).position, _fill(ts_ms, event, instrument), instrument
+            )
 
     def asked(self, event: ModelAsked) -> None:
         """Count what the agent's own model cost."""
@@ -94,13 +112,29 @@ class Lanes:
         if lane is not None and event.cost_usd:
             self.open[event.agent] = replace(lane, spent=lane.spent + event.cost_usd)
 
+    def asked_beside(self, event: AskedBeside) -> None:
+        """Count what the lane's own model cost."""
+        lane = self.open.get(event.agent)
+        if lane is not None and event.purpose is Purpose.SHADOW and event.cost_usd:
+            self.open[event.agent] = replace(lane, lane_spent=lane.lane_spent + event.cost_usd)
+
+
+def _fill(ts_ms: int, event: LaneFilled, listed: Instrument) -> Fill:
+    return Fill(
+        venue=listed.venue, account=LANE, instrument=event.instrument, trade_id="", client_order_id="",
+        side=event.side, qty=event.qty, price=event.price, fee=event.fee, fee_asset=listed.quote,
+        liquidity=Liquidity.TAKER, ts_ms=ts_ms,
+    )  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaneStanding:
     """An agent beside its lane, both since the lane began, in account currency. None: something has no price.
 
-    agent_net, lane_net: after fees, open positions at the last prices. spent: what the agent's models cost.
-    added: what the agent's model made beyond the lane's, after fees and tokens.
+    agent_net, lane_net: after fees, open positions at the last prices. spent: what the agent's models cost;
+    lane_spent: what the lane's did. agent_after, lane_after: the nets less that, so after fees and tokens; added: what
+    the agent's model made beyond the lane's, the one less the other.
+    outcomes: how often the lane's language model ended in each; last: the latest, "" for none.
     """
 
     agent: str
@@ -112,3 +146,8 @@ class LaneStanding:
     lane_fees: Decimal
     lane_fills: int
     added: Decimal | None
+    lane_spent: Decimal = ZERO
+    agent_after: Decimal | None = None
+    lane_after: Decimal | None = None
+    outcomes: dict[str, int] = field(default_factory=dict)
+    last: str = ""

@@ -137,6 +137,14 @@ class Memory:
         ]  # fmt: skip
         self.decisions[agent] = (*self.decisions.get(agent, ()), *new)[-DECISIONS_KEPT:]
 
+    def forget(self, agent: str) -> None:
+        """Leave nothing of an agent."""
+        self.records = {key: each for key, each in self.records.items() if key[0] != agent}
+        for kept in (self.decisions, self.trades, self.conduct.ended):
+            kept.pop(agent, None)
+        refused = self.conduct.refused_ms
+        self.conduct.refused_ms = {key: each for key, each in refused.items() if key[0] != agent}
+
     def _came_to(self, agent: str, trade: Trade) -> None:
         """Write a trip's result beside the decisions that made it."""
         self.decisions[agent] = tuple(

@@ -36,3 +36,12 @@ def client_for(model: str) -> ModelClient:
     """Return a client that answers for a model. Raises UsageError as parse_model does."""
     provider, _name = parse_model(model)
     return PROVIDERS[provider]()
+
+
+def is_deterministic(model: str) -> bool:
+    """Tell whether a model costs nothing and needs no asking.
+
+    >>> is_deterministic("sma_cross"), is_deterministic("heuristic:breakout"), is_deterministic("ollama:llama3:8b")
+    (True, True, False)
+    """
+    return model.partition(":")[0] == "heuristic" or ":" not in model

@@ -159,9 +159,9 @@ def assemble(
     meter = JournalMeter(journal, clock, prices=plan.prices, caps=lambda: caps_of(ruled.policy.ai_budget))
     models = models_of(plan, paths, clock)
     agents = [hire(config, (find_client or models.client_for)(config)) for config in ruled.agents]
-    seconds = second_agents(ruled.agents)
+    seconds = second_agents(ruled.agents, models.shadow_for)
     window = max((agent.bars_needed for agent in (*agents, *seconds.values())), default=1)
-    spans = {span for agent in agents for span in frames_read(agent, plan.interval_ms)}
+    spans = {span for agent in (*agents, *seconds.values()) for span in frames_read(agent, plan.interval_ms)}
     market = MarketState(plan.interval_ms, timeframes=spans, window=window)
     paper_store = PaperStore(paths.paper_db) if durable else None
     listed = {instrument.key: instrument for instrument in plan.instruments}

@@ -91,6 +91,22 @@ class Models:
             raise UsageError(f"{model} is no language model.")
         return self._asker(provider, purpose.value), name
 
+    def shadow_for(self, twin: AgentConfig) -> ModelClient | None:
+        """Return what answers beside an agent; None for a language model where none may be asked.
+
+        Raises UsageError as client_for does.
+        """
+        provider, _name = parse_model(twin.model, self._providers)
+        if provider == DEFAULT_PROVIDER:
+            return client_for(twin.model)
+        if self._barred:
+            return None
+        asker, name = self.beside(twin.model, Purpose.SHADOW)
+        return LanguageClient(
+            twin, name, asker, None, self._store, self._wall, self._turns, self._timeout_ms,
+            locked=partial(self.locked, provider), purpose=Purpose.SHADOW,
+        )  # fmt: skip
+
     def attach(self, desk: Desk, agents: Iterable[RunningAgent]) -> None:
         """Give the agents' models the desk they work on, once that is built."""
         for agent in agents:

@@ -15,15 +15,6 @@ Agree = Callable[[str], None]
 """Told in one sentence what a model would cost at most; raises where nobody agrees to that."""
 
 
-def is_deterministic(model: str) -> bool:
-    """Tell whether a model costs nothing and needs no asking.
-
-    >>> is_deterministic("sma_cross"), is_deterministic("heuristic:breakout"), is_deterministic("ollama:llama3:8b")
-    (True, True, False)
-    """
-    return model.partition(":")[0] == "heuristic" or ":" not in model
-
-
 def ask_again(store: Path, cycle: str, model: str, agree: Agree | None) -> dict[str, Any]:
     """Have the store's engine ask a cycle's question again: first for its price, then, if agreed to, in earnest.
 

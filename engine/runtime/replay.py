@@ -229,6 +229,7 @@ def _shadow(one: LaneStanding) -> dict[str, Any]:
         "agent_net": None if one.agent_net is None else plain(one.agent_net),
         "spent": plain(one.spent),
         "lane_net": None if one.lane_net is None else plain(one.lane_net),
+        "lane_spent": plain(one.lane_spent),
         "lane_fills": one.lane_fills,
         "added": None if one.added is None else plain(one.added),
     }

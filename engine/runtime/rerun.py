@@ -26,11 +26,11 @@ from engine.domain.policy import Policy
 from engine.errors import StoreError, UsageError
 from engine.ids import client_order_id
 from engine.llm.client import InstrumentView, ModelRequest
-from engine.llm.router import client_for, parse_model
+from engine.llm.router import client_for, is_deterministic, parse_model
 from engine.paths import StorePaths
 from engine.risk.gate import Ruling, judge
 from engine.risk.situation import Situation
-from engine.runtime.paid import Agree, ask_again, is_deterministic
+from engine.runtime.paid import Agree, ask_again
 from engine.runtime.remaking import at_once, remade
 from engine.runtime.stores import there
 from engine.store.explain import explain

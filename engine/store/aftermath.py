@@ -7,7 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 from engine.clock import iso
-from engine.domain.events import EVENT_TYPES, AskedBeside, BesideDone, Filled, SituationKept
+from engine.domain.decision import describe_action
+from engine.domain.events import EVENT_TYPES, AskedBeside, BesideDone, Filled, LaneDecided, SituationKept
 from engine.domain.money import ZERO, plain
 from engine.domain.portfolio import Position
 from engine.store.reader import Question
@@ -47,17 +48,30 @@ def behind(cycle_id: str, seq: int) -> Question[Record]:
 def _beside(cycle_id: str, seq: int) -> Question[list[Record]]:
     """Ask for what was asked about a cycle beside trading: its shadow's question, and reruns of it ever since."""
     rows = yield (
-        f"""SELECT ts_ms, kind, payload FROM journal WHERE kind IN (?, ?) AND {RARE} AND seq >= ?
+        f"""SELECT ts_ms, kind, payload FROM journal WHERE kind IN (?, ?, ?) AND {RARE} AND seq >= ?
             ORDER BY seq LIMIT ?""",
-        (AskedBeside.KIND, BesideDone.KIND, max(0, seq - ROWS_AROUND), BESIDE_MAX),
+        (AskedBeside.KIND, BesideDone.KIND, LaneDecided.KIND, max(0, seq - ROWS_AROUND), BESIDE_MAX),
     )
     events = [(ts_ms, event_of(kind, kept)) for ts_ms, kind, kept in rows]
     mine = [
         (ts_ms, each)
         for ts_ms, each in events
-        if isinstance(each, AskedBeside | BesideDone) and each.cycle_id == cycle_id
+        if isinstance(each, AskedBeside | BesideDone | LaneDecided) and each.cycle_id == cycle_id
     ]
-    return [_fields(ts_ms, each) for ts_ms, each in mine]
+    return [_lane(ts_ms, each) if isinstance(each, LaneDecided) else _fields(ts_ms, each) for ts_ms, each in mine]
+
+
+def _lane(ts_ms: int, event: LaneDecided) -> Record:
+    names = ("instrument", "current_qty", "target_qty", "confidence", "disposition", "bound_by", "rationale")
+    items = [
+        {
+            "action": describe_action(each.direction, each.current_qty, each.target_qty),
+            **{name: _plain(getattr(each, name)) for name in names},
+            "checks": [[c.code.value, c.verdict.value, c.observed, c.limit] for c in each.checks],
+        }
+        for each in event.items
+    ]
+    return {"ts": iso(ts_ms), "purpose": "shadow", "items": items}
 
 
 def _fields(ts_ms: int, event: Any) -> Record:

@@ -72,4 +72,5 @@ def _beside(item: AgentView) -> str:
     """Say what the agent's model added to what its shadow would have made, after fees and tokens."""
     if item.shadow is None:
         return ""
-    return f" · {money(item.shadow.added, signed=True)} against {item.shadow.model}"
+    failed = f" ({item.shadow.last})" if item.shadow.last not in ("", "DECIDED") else ""
+    return f" · {money(item.shadow.added, signed=True)} after fees and tokens against {item.shadow.model}{failed}"

@@ -54,10 +54,14 @@ Answer = Says | Fails | Raw | Cut | Silence
 
 
 class ModelDouble:
-    """Answers in the order laid down, the last one for ever. asked: the bodies that came, headers: theirs."""
+    """Answers in the order laid down, the last one for ever. asked: the bodies that came, headers: theirs.
 
-    def __init__(self, *answers: Answer, pause_s: float = 0.0) -> None:
+    by_model: what a model answers by its name, whatever the order.
+    """
+
+    def __init__(self, *answers: Answer, pause_s: float = 0.0, by_model: dict[str, Answer] | None = None) -> None:
         self.answers: list[Answer] = list(answers)
+        self.by_model = by_model or {}
         self.asked: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.url = ""
@@ -81,7 +85,7 @@ class ModelDouble:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
-        answer = self.answers[min(len(self.asked), len(self.answers) - 1)]
+        answer = self.by_model.get(body["model"]) or self.answers[min(len(self.asked), len(self.answers) - 1)]
         self.asked.append(body)
         self.headers.append({name.lower(): value for name, value in request.headers.items()})
         self.taken.set()

@@ -45,8 +45,10 @@ WIDE = KillLimits(gain_frac=Decimal(9), loss_frac=FAR, drawdown_frac=FAR, daily_
 
 RATES = Rates(base=Tier(input=Decimal(3), output=Decimal(15), cached=Decimal("0.3")))
 PRICES = PriceList(
-    lines={"here:model-1": ModelPrice(rates=RATES, context_tokens=200_000, origin="a test")}, estimates={},
-    dated_ms=START_MS,
+    lines=dict.fromkeys(
+        ("here:model-1", "here:model-2"), ModelPrice(rates=RATES, context_tokens=200_000, origin="a test")
+    ),
+    estimates={}, dated_ms=START_MS,
 )  # fmt: skip
 
 

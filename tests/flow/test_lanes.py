@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from engine.agents.lanes import LaneRunner, check_shadow, standing
+from engine.agents.lanes import LaneRunner, standing
 from engine.domain.agent import AgentConfig
 from engine.domain.decision import Direction
 from engine.domain.policy import PaperSettings, Policy
@@ -43,7 +43,8 @@ def played(tmp_path: Path, write_bars: Callable[..., Path], waves: list[Bar]) ->
 
     def go(model: str, shadow: str = "", name: str = "one") -> dict[str, Any]:
         file = tmp_path / f"{name}-{model}-{shadow or 'alone'}.toml"
-        file.write_text(AGENT.format(name=name, model=model, shadow=f'shadow = "heuristic:{shadow}"' if shadow else ""))
+        named = shadow if ":" in shadow else f"heuristic:{shadow}"
+        file.write_text(AGENT.format(name=name, model=model, shadow=f'shadow = "{named}"' if shadow else ""))
         options = ReplayOptions(
             files=(path,), agents=(str(file),), store=tmp_path / f"store{next(stores)}", config_dir=tmp_path / "config"
         )
@@ -103,6 +104,11 @@ async def test_a_lane_that_breaks_ends_and_the_agent_goes_on(make_world: Make, t
     assert any("LANE_FAILED" in line for line in world.incidents())
 
 
-def test_a_shadow_that_would_cost_money_is_refused(tester: AgentConfig) -> None:
-    with pytest.raises(UsageError):
-        check_shadow(replace(tester, shadow="anthropic:claude-sonnet-4-5"))
+def test_a_shadow_that_costs_money_is_not_asked_on_a_recording_and_needs_a_provider(
+    played: Callable[..., dict[str, Any]],
+) -> None:
+    alone, beside = played("rsi_reversion"), played("rsi_reversion", "anthropic:claude-sonnet-4-5")
+    assert {name: alone[name] for name in MONEY} == {name: beside[name] for name in MONEY}
+    assert beside["shadows"] == []
+    with pytest.raises(UsageError, match='did you mean "anthropic"'):
+        played("rsi_reversion", "antropic:claude-sonnet-4-5")

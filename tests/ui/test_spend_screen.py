@@ -6,9 +6,11 @@ from dataclasses import replace
 from decimal import Decimal
 
 from engine.api import BudgetView, Query, Reply, SwitchAi
-from screens.spend import AiScreen
+from engine.domain.lanes import LaneStanding
+from screens.spend import AiScreen, budget_facts
+from screens.widgets.agents import AgentsPane
 from screens.widgets.budget import budget_row
-from tests.ui.fakes import NOW_MS, FakeClient, console, keys, screen_text, snapshot, started
+from tests.ui.fakes import NOW_MS, FakeClient, agent, console, keys, screen_text, snapshot, started
 
 SIZE = (100, 40)
 BUDGET = BudgetView(
@@ -53,6 +55,23 @@ async def test_switching_models_on_again_needs_a_typed_reason() -> None:
         await pilot.pause()
         assert client.sent == [SwitchAi(on=True, reason="bill read")]
         assert not isinstance(app.screen, AiScreen)
+
+
+def test_agent_and_shadow_are_set_beside_each_other_after_fees_and_tokens() -> None:
+    lane = LaneStanding(
+        agent="dip", model="here:[b]x[/b]", since_ms=0, agent_net=Decimal(20), spent=Decimal("0.5"),
+        lane_net=Decimal("7.25"), lane_fees=Decimal(1), lane_fills=2, added=Decimal("12.5"),
+        lane_spent=Decimal("0.25"), agent_after=Decimal("19.5"), lane_after=Decimal(7),
+        outcomes={"DECIDED": 3, "TIMED_OUT": 1}, last="TIMED_OUT",
+    )  # fmt: skip
+    one = agent(name="dip", model="here:own", shadow=lane)
+    shown = snapshot(budget=replace(BUDGET, usd_beside=Decimal("0.2")), agents=(one,))
+    page = " ".join(text for row in budget_facts(shown, 200) for text, _ink in row)
+    assert "$0.2000 for shadows and reruns" in page
+    assert "+12.50 by dip: +19.50 of here:own against +7.00 of here:[b]x[/b], both after fees and tokens" in page
+    assert "3 DECIDED, 1 TIMED_OUT" in page
+    pane = "".join(text for text, _ink in AgentsPane().row(one, 200))
+    assert "+12.50 after fees and tokens" in pane
 
 
 def test_line_names_when_the_cap_is_reached_and_why_models_are_off() -> None:

@@ -33,7 +33,7 @@ from engine.domain.events.money import (
     Reconciled,
 )
 from engine.domain.events.orders import Filled, OrderIntended, OrderResized, OrderShown, OrdersResolved, OrdersUpdated
-from engine.domain.events.records import LaneFilled, LaneOpened, SituationKept
+from engine.domain.events.records import LaneDecided, LaneFilled, LaneOpened, SituationKept
 from engine.domain.events.safety import (
     AgentChanged,
     BaselineReset,
@@ -71,7 +71,7 @@ Event = (
     | PolicyFileSeen | KillTierMoved | AgentWaits | FlattenProven | StopTrailed | ShadowEntered | ShadowEnded
     | ProtectionAsked | BudgetHeld | BudgetPosted | BudgetCapped | AiSwitched
     | ModelAsked | CycleSkipped | SituationKept | LaneOpened
-    | LaneFilled | KeysTried | HoldTagged | AskedBeside | BesideDone
+    | LaneFilled | KeysTried | HoldTagged | AskedBeside | BesideDone | LaneDecided
 )  # fmt: skip
 
 EVENT_TYPES: dict[int, type] = {cls.KIND: cls for cls in Event.__args__}  # type: ignore[attr-defined]
@@ -132,6 +132,7 @@ __all__ = [
     "InstrumentListed",
     "KeysTried",
     "KillTierMoved",
+    "LaneDecided",
     "LaneFilled",
     "LaneOpened",
     "ModelAsked",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar
 
+from engine.domain.events.cycles import CycleItem
 from engine.domain.order import Side
 
 
@@ -46,3 +47,13 @@ class LaneFilled:
     why: str
     stop: Decimal | None
     target: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneDecided:
+    """What a language model that decides beside an agent wanted in one cycle, judged on the lane's own figures."""
+
+    KIND: ClassVar[int] = 133
+    agent: str
+    cycle_id: str
+    items: tuple[CycleItem, ...]
