@@ -374,6 +374,21 @@ async def started(pilot: Pilot[Any]) -> None:
     await pilot.pause()
 
 
+async def back(pilot: Pilot[Any], now: Snapshot | None = None, size: tuple[int, int] | None = None) -> None:
+    """Return to the overview for the next case, over another snapshot or in another window when one is given."""
+    app: QuarterdeckApp = pilot.app  # type: ignore[assignment]
+    while len(app.screen_stack) > 1:
+        app.pop_screen()
+    if size is not None:
+        await pilot.resize_terminal(*size)
+    if now is not None:
+        client = app.model.client
+        assert isinstance(client, FakeClient)
+        client.now = now
+        await app._pull()
+    await pilot.pause()
+
+
 async def keys(pilot: Pilot[Any], *names: str, after_s: float = 10.0, gap_s: float = 0.1) -> None:
     """Press keys as if they arrived gap_s apart, the first one after_s from now; no time passes really."""
     at = event_clock_s() + after_s

@@ -17,7 +17,7 @@ from screens.flatten import FlattenScreen
 from screens.model import ConsoleModel
 from screens.overview import OverviewScreen
 from screens.widgets.guard import TypingGuard, event_clock_s
-from tests.ui.fakes import FakeClient, approval, console, keys, screen_text, snapshot, started, until
+from tests.ui.fakes import FakeClient, approval, back, console, keys, screen_text, snapshot, started, until
 
 SIZE = (80, 24)
 
@@ -105,14 +105,16 @@ async def test_every_check_can_be_reached_without_leaving_the_answer() -> None:
     assert client.sent == []
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60), (60, 14), (42, 11)])
-async def test_what_is_answered_and_where_is_on_the_card_in_every_window(size: tuple[int, int]) -> None:
+async def test_what_is_answered_and_where_is_on_the_card_in_every_window() -> None:
     app, _host = console(FakeClient(snapshot(approvals=(approval(checks=MANY),))))
-    async with app.run_test(size=size) as pilot:
-        await opened(pilot, at_code=False)
-        text = screen_text(app)
-    for told in ("BUY 2 ETH/USDT", "0 -> 2", "4m12s", "Reject", "QDXF"):
-        assert told in text
+    async with app.run_test(size=SIZE) as pilot:
+        await started(pilot)
+        for size in ((80, 24), (120, 40), (200, 60), (60, 14), (42, 11)):
+            await back(pilot, size=size)
+            await opened(pilot, at_code=False)
+            text = screen_text(app)
+            for told in ("BUY 2 ETH/USDT", "0 -> 2", "4m12s", "Reject", "QDXF"):
+                assert told in text, size
 
 
 async def test_the_bell_rings_once_for_trades_that_begin_to_wait_together() -> None:
@@ -169,23 +171,22 @@ async def test_a_wrong_code_asks_again() -> None:
 
 
 @pytest.mark.fault("U02", "U04")
-@pytest.mark.parametrize(
-    ("typed", "gap_s"),
-    [
-        (("Q", "D", "X", "F", "enter"), 0.0),
-        (("Q", "D", "X", "F", "enter"), 0.005),
-        (("y", "enter", "Q", "D", "X", "F", "enter"), 0.012),
-        (("Q", *["Q"] * 50, "enter"), 0.033),
-        (("enter",) * 50, 0.033),
-    ],
-)
-async def test_a_raw_paste_or_a_held_key_approves_nothing(typed: tuple[str, ...], gap_s: float) -> None:
+async def test_a_raw_paste_or_a_held_key_approves_nothing() -> None:
     client = FakeClient()
     app, _host = console(client)
     async with app.run_test(size=SIZE) as pilot:
-        await opened(pilot)
-        await keys(pilot, *typed, gap_s=gap_s)
-        assert client.sent == []
+        await started(pilot)
+        for typed, gap_s in (
+            (("Q", "D", "X", "F", "enter"), 0.0),
+            (("Q", "D", "X", "F", "enter"), 0.005),
+            (("y", "enter", "Q", "D", "X", "F", "enter"), 0.012),
+            (("Q", *["Q"] * 50, "enter"), 0.033),
+            (("enter",) * 50, 0.033),
+        ):
+            await back(pilot)
+            await opened(pilot)
+            await keys(pilot, *typed, gap_s=gap_s)
+            assert client.sent == [], (typed, gap_s)
 
 
 @pytest.mark.fault("U03")
@@ -204,17 +205,19 @@ async def test_a_paste_and_what_breaks_out_of_it_approve_nothing() -> None:
 
 
 @pytest.mark.fault("U02")
-@pytest.mark.parametrize("focus", ["code", "reject"])
-async def test_keys_in_flight_when_the_card_opens_answer_nothing(focus: str) -> None:
+async def test_keys_in_flight_when_the_card_opens_answer_nothing() -> None:
     client = FakeClient()
     app, _host = console(client)
     async with app.run_test(size=SIZE) as pilot:
-        screen = await opened(pilot)
-        screen.query_one(f"#{focus}").focus()
-        await pilot.pause()
-        screen.guard.open(event_clock_s())
-        await keys(pilot, "y", "enter", after_s=0.0)
-        assert client.sent == []
+        await started(pilot)
+        for focus in ("code", "reject"):
+            await back(pilot)
+            screen = await opened(pilot)
+            screen.query_one(f"#{focus}").focus()
+            await pilot.pause()
+            screen.guard.open(event_clock_s())
+            await keys(pilot, "y", "enter", after_s=0.0)
+            assert client.sent == [], focus
 
 
 async def test_reject_sends_the_reason() -> None:
@@ -256,14 +259,16 @@ async def test_the_code_typed_on_reject_is_seen_and_approves() -> None:
 
 
 @pytest.mark.fault("U02", "U04")
-@pytest.mark.parametrize("gap_s", [0.0, 0.005])
-async def test_a_burst_typed_on_reject_approves_and_rejects_nothing(gap_s: float) -> None:
+async def test_a_burst_typed_on_reject_approves_and_rejects_nothing() -> None:
     client = FakeClient()
     app, _host = console(client)
     async with app.run_test(size=SIZE) as pilot:
-        await opened(pilot, at_code=False)
-        await keys(pilot, *"QDXF", "enter", "enter", gap_s=gap_s)
-        assert client.sent == []
+        await started(pilot)
+        for gap_s in (0.0, 0.005):
+            await back(pilot)
+            await opened(pilot, at_code=False)
+            await keys(pilot, *"QDXF", "enter", "enter", gap_s=gap_s)
+            assert client.sent == [], gap_s
 
 
 async def test_letters_in_flight_as_the_card_opens_begin_no_code() -> None:
@@ -297,20 +302,22 @@ GONE = {
 
 
 @pytest.mark.fault("U06", "U07", "U09")
-@pytest.mark.parametrize(("waiting", "said"), GONE.values(), ids=GONE.keys())
-async def test_what_is_no_longer_the_trade_on_the_card_cannot_be_approved(waiting: tuple[Any, ...], said: str) -> None:
+async def test_what_is_no_longer_the_trade_on_the_card_cannot_be_approved() -> None:
     client = FakeClient()
     app, _host = console(client)
     async with app.run_test(size=SIZE) as pilot:
-        screen = await opened(pilot)
-        client.now = replace(client.now, approvals=waiting)
-        await app._pull()
-        await pilot.pause()
-        assert said in screen_text(app)
-        assert screen.query_one("#code", Input).disabled
-        screen._approve()
-        await pilot.pause()
-        assert client.sent == []
+        await started(pilot)
+        for case, (waiting, said) in GONE.items():
+            await back(pilot, snapshot())
+            screen = await opened(pilot)
+            client.now = replace(client.now, approvals=waiting)
+            await app._pull()
+            await pilot.pause()
+            assert said in screen_text(app), case
+            assert screen.query_one("#code", Input).disabled, case
+            screen._approve()
+            await pilot.pause()
+            assert client.sent == [], case
 
 
 @pytest.mark.fault("U08")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from screens.widgets.guard import event_clock_s
 from tests.ui.fakes import (
     CERTIFICATE,
     FakeClient,
+    back,
     console,
     first_row,
     keys,
@@ -44,26 +46,30 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize("way", PLACES.values(), ids=PLACES.keys())
-async def test_the_emergency_keys_work_in_every_place(way: tuple[str, ...]) -> None:
-    client = FakeClient(snapshot(state=TradingState.REDUCING, certificate=CERTIFICATE), [line(1)])
+async def test_the_emergency_keys_work_in_every_place() -> None:
+    reducing = snapshot(state=TradingState.REDUCING, certificate=CERTIFICATE)
+    client = FakeClient(reducing, [line(1)])
     app, _host = console(client)
     async with app.run_test(size=(80, 24)) as pilot:
         await started(pilot)
-        await pilot.press(*way)
-        await pilot.pause(0.05)
-        client.calls.clear()
-        await pilot.press("f8")
-        await pilot.pause()
-        assert client.calls[:2] == ["halt_now", "Halt"]
-        await pilot.press("f9")
-        await pilot.pause()
-        assert CancelAll() in client.sent
-        assert "HALTED" in first_row(app)
-        await pilot.press("f10")
-        await pilot.pause()
-        assert isinstance(app.screen, FlattenScreen)
-        assert Flatten() not in client.sent
+        for place, way in PLACES.items():
+            await back(pilot, reducing)
+            assert "REDUCING" in first_row(app), place
+            await pilot.press("escape", *way)
+            await pilot.pause(0.05)
+            client.calls.clear()
+            client.sent.clear()
+            await pilot.press("f8")
+            await pilot.pause()
+            assert client.calls[:2] == ["halt_now", "Halt"], place
+            await pilot.press("f9")
+            await pilot.pause()
+            assert CancelAll() in client.sent, place
+            assert "HALTED" in first_row(app), place
+            await pilot.press("f10")
+            await pilot.pause()
+            assert isinstance(app.screen, FlattenScreen), place
+            assert Flatten() not in client.sent, place
 
 
 async def test_the_halt_is_latched_before_anything_is_awaited() -> None:
@@ -138,16 +144,18 @@ async def test_flatten_takes_the_typed_word() -> None:
         assert isinstance(app.screen, OverviewScreen)
 
 
-@pytest.mark.parametrize("gap_s", [0.0, 0.005, 0.015])
-async def test_the_word_counts_when_a_slow_line_delivers_it_at_once(gap_s: float) -> None:
+async def test_the_word_counts_when_a_slow_line_delivers_it_at_once() -> None:
     client = FakeClient()
     app, _host = console(client)
     async with app.run_test(size=(80, 24)) as pilot:
         await started(pilot)
-        await pilot.press("f10")
-        await pilot.pause()
-        await keys(pilot, *"FLATTEN", "enter", gap_s=gap_s)
-        assert client.sent == [Flatten()]
+        for gap_s in (0.0, 0.005, 0.015):
+            client.sent.clear()
+            await back(pilot)
+            await pilot.press("f10")
+            await pilot.pause()
+            await keys(pilot, *"FLATTEN", "enter", gap_s=gap_s)
+            assert client.sent == [Flatten()], gap_s
 
 
 @pytest.mark.fault("U03")
@@ -181,28 +189,26 @@ async def test_keys_in_flight_as_the_flatten_card_opens_flatten_nothing_and_it_s
         assert "as the card opened" in screen_text(app)
 
 
-@pytest.mark.parametrize("size", [(40, 10), (40, 12), (80, 24), (60, 15)])
-@pytest.mark.parametrize("positions", [0, 2, 40])
-async def test_the_flatten_field_and_the_emergency_keys_are_seen_in_every_window(
-    size: tuple[int, int], positions: int
-) -> None:
-    held = tuple(position(agent=f"agent {n}") for n in range(positions))
-    app, _host = console(FakeClient(snapshot(positions=held)))
-    async with app.run_test(size=size) as pilot:
+async def test_the_flatten_field_and_the_emergency_keys_are_seen_in_every_window() -> None:
+    app, _host = console(FakeClient())
+    async with app.run_test(size=(80, 24)) as pilot:
         await started(pilot)
-        app.model.note("Canceled 3 of 3 working orders. Protective stops and targets stay.")
-        await pilot.press("f10")
-        await pilot.pause()
-        text = screen_text(app)
-        assert "Type FLATTEN" in text
-        assert "and press enter" in text
-        assert "F8 HALT" in text.splitlines()[-1]
-        assert "F10 FLATTEN" in text.splitlines()[-1]
-        assert "Canceled 3" not in text
-        if positions == 40:
-            assert "below" in text
-            await pilot.press("down", "down")
-            assert "2 above" in screen_text(app)
+        for size, positions in product([(40, 10), (40, 12), (80, 24), (60, 15)], [0, 2, 40]):
+            held = tuple(position(agent=f"agent {n}") for n in range(positions))
+            await back(pilot, snapshot(positions=held), size)
+            app.model.note("Canceled 3 of 3 working orders. Protective stops and targets stay.")
+            await pilot.press("f10")
+            await pilot.pause()
+            text = screen_text(app)
+            assert "Type FLATTEN" in text, (size, positions)
+            assert "and press enter" in text, (size, positions)
+            assert "F8 HALT" in text.splitlines()[-1], (size, positions)
+            assert "F10 FLATTEN" in text.splitlines()[-1], (size, positions)
+            assert "Canceled 3" not in text, (size, positions)
+            if positions == 40:
+                assert "below" in text, size
+                await pilot.press("down", "down")
+                assert "2 above" in screen_text(app), size
 
 
 async def test_a_window_too_small_for_the_card_is_told_the_command() -> None:

@@ -13,7 +13,7 @@ from console.app import QuarterdeckApp
 from engine.api import ApproveChange, PolicyChange, Query, RejectChange, Reply, Sense
 from screens.policy import PolicyScreen
 from screens.widgets.guard import event_clock_s
-from tests.ui.fakes import FakeClient, change, console, first_row, keys, policy, screen_text, snapshot, started
+from tests.ui.fakes import FakeClient, back, change, console, first_row, keys, policy, screen_text, snapshot, started
 
 SIZES = [(80, 24), (120, 40), (200, 60)]
 WORDS = "correct horse"
@@ -44,28 +44,26 @@ def answers(client: FakeClient) -> list[Any]:
     return [each for each in client.sent if not isinstance(each, Query)]
 
 
-@pytest.mark.parametrize("size", SIZES)
-async def test_card_shows_diff_directions_preview_and_who_asks_at_every_size(size: tuple[int, int]) -> None:
-    app, _host = console(waiting())
-    async with app.run_test(size=size) as pilot:
-        await opened(pilot, app)
-        text = screen_text(app)
-        for told in (
-            "cr-1 by trader (file), on version 3", "LOOSENS", "limits.open_positions: 5 -> 8", "TIGHTENS",
-            "limits.price_age: 90s -> 30s", "More room", "3 refusals would have passed", "1 of 2 known won",
-            "A refusal ended the checks.", "Reject", "type QDXF", "Passphrase",
-        ):  # fmt: skip
-            assert told in text
-        assert app.focused is app.screen.query_one("#reject")
+TOLD = (
+    "cr-1 by trader (file), on version 3", "LOOSENS", "limits.open_positions: 5 -> 8", "TIGHTENS",
+    "limits.price_age: 90s -> 30s", "More room", "3 refusals would have passed", "1 of 2 known won",
+    "A refusal ended the checks.", "Reject", "type QDXF", "Passphrase",
+)  # fmt: skip
 
 
-@pytest.mark.parametrize("size", SIZES)
-async def test_waiting_change_is_a_badge_on_the_first_line_and_on_the_orders(size: tuple[int, int]) -> None:
+async def test_waiting_change_is_a_badge_on_two_panes_and_its_card_shows_all_of_it_at_every_size() -> None:
     app, _host = console(waiting())
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=SIZES[0]) as pilot:
         await started(pilot)
-        assert "POL" in first_row(app)
-        assert "1 policy: g" in screen_text(app)
+        for size in SIZES:
+            await back(pilot, size=size)
+            assert "POL" in first_row(app), size
+            assert "1 policy: g" in screen_text(app), size
+            await opened(pilot, app)
+            text = screen_text(app)
+            for told in TOLD:
+                assert told in text, size
+            assert app.focused is app.screen.query_one("#reject"), size
 
 
 async def test_passphrase_and_code_approve_exactly_this_change_and_the_passphrase_is_never_shown() -> None:
@@ -134,26 +132,26 @@ async def test_pasted_and_held_keys_are_no_passphrase_and_no_code() -> None:
 
 
 @pytest.mark.fault("U06", "U09")
-@pytest.mark.parametrize(
-    ("now", "said"),
-    [
-        (policy(), "waits no longer"),
-        (policy(change(stale=True)), "stale"),
-        (policy(change(code="ABCD")), "another by now"),
-        (policy(change(due_in_ms=60_000)), "approved already"),
-    ],
-)
-async def test_change_that_moved_on_cannot_be_approved_from_its_old_card(now: Any, said: str) -> None:
+async def test_change_that_moved_on_cannot_be_approved_from_its_old_card() -> None:
     client = waiting()
+    before = client.now
     app, _host = console(client)
     async with app.run_test(size=(80, 24)) as pilot:
-        screen = await opened(pilot, app)
-        client.now = replace(client.now, policy=now)
-        await app._pull()
-        await pilot.pause()
-        assert said in screen_text(app)
-        assert screen.query_one("#code").disabled
-        assert answers(client) == []
+        await started(pilot)
+        for now, said in (
+            (policy(), "waits no longer"),
+            (policy(change(stale=True)), "stale"),
+            (policy(change(code="ABCD")), "another by now"),
+            (policy(change(due_in_ms=60_000)), "approved already"),
+        ):
+            await back(pilot, before)
+            screen = await opened(pilot, app)
+            client.now = replace(client.now, policy=now)
+            await app._pull()
+            await pilot.pause()
+            assert said in screen_text(app)
+            assert screen.query_one("#code").disabled, said
+            assert answers(client) == [], said
 
 
 async def test_diff_that_does_not_fit_cannot_be_approved_here() -> None:

@@ -12,7 +12,7 @@ from engine.api import Mode, SourceKind, TradingState
 from screens.model import ConsoleModel
 from screens.rows import plain_text, row_width
 from screens.widgets.safety import safety_row
-from tests.ui.fakes import CERTIFICATE, MONO_MS, FakeClient, approval, console, first_row, line, snapshot, started
+from tests.ui.fakes import CERTIFICATE, MONO_MS, FakeClient, approval, back, console, first_row, line, snapshot, started
 
 
 def drawn(width: int, age_ms: float = 200.0, **changes: Any) -> str:
@@ -100,19 +100,21 @@ OPENED_BY = {
 }
 
 
-@pytest.mark.parametrize(("name", "key"), OPENED_BY.items())
-async def test_it_is_the_first_row_of_every_card_and_moves_there(name: str, key: str) -> None:
-    client = FakeClient(snapshot(state=TradingState.HALTED, certificate=CERTIFICATE), [line(1)])
+async def test_it_is_the_first_row_of_every_card_and_moves_there() -> None:
+    halted = snapshot(state=TradingState.HALTED, certificate=CERTIFICATE)
+    client = FakeClient(halted, [line(1)])
     app, _host = console(client)
     async with app.run_test(size=(80, 24)) as pilot:
         await started(pilot)
-        assert first_row(app).startswith("PAPER│REPLAY x60│HALTED")
-        await pilot.press(key)
-        await pilot.pause(0.05)
-        assert type(app.screen).__name__ == name
-        assert first_row(app).startswith("PAPER│REPLAY x60│HALTED")
-        client.now = replace(client.now, equity=Decimal(7777), state=TradingState.REDUCING)
-        await app._pull()
-        await pilot.pause()
-        assert "REDUCING" in first_row(app)
-        assert "EQ 7,777" in first_row(app)
+        for name, key in OPENED_BY.items():
+            await back(pilot, halted)
+            assert first_row(app).startswith("PAPER│REPLAY x60│HALTED"), name
+            await pilot.press(key)
+            await pilot.pause(0.05)
+            assert type(app.screen).__name__ == name
+            assert first_row(app).startswith("PAPER│REPLAY x60│HALTED"), name
+            client.now = replace(client.now, equity=Decimal(7777), state=TradingState.REDUCING)
+            await app._pull()
+            await pilot.pause()
+            assert "REDUCING" in first_row(app), name
+            assert "EQ 7,777" in first_row(app), name

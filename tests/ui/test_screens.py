@@ -38,6 +38,7 @@ from tests.ui.fakes import (
     ETH,
     FakeClient,
     agent,
+    back,
     console,
     keys,
     line,
@@ -51,36 +52,37 @@ from tests.ui.fakes import (
 SIZE = (80, 24)
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
-async def test_the_overview_shows_every_pane(size: tuple[int, int]) -> None:
+async def test_the_overview_shows_every_pane() -> None:
     lines = [line(1), line(2, outcome="REFUSED", why="CONFIDENCE refused: 0.41")]
     app, _host = console(FakeClient(snapshot(unprotected=("trend -1.5 ETH: no stop",)), lines=lines))
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=SIZE) as pilot:
         await started(pilot)
-        text = screen_text(app)
-    for title in (
-        "Profit and loss",
-        "Kill switch",
-        "Positions · 2 · 1 UNPROTECTED",
-        "Agents",
-        "Orders",
-        "AI today",
-        "Decisions",
-    ):
-        assert title in text
-    for told in (
-        "100,012.34",
-        "2.4% of 3%",
-        "80% near",
-        "64,120.55",
-        "NO STOP",
-        "BUY 0.2 (0 -> 0.2)",
-        "0.72",
-        "REFUSED",
-    ):
-        assert told in text
-    assert "F8 HALT" in text
-    assert "F10 FLATTEN" in text
+        for size in ((80, 24), (120, 40), (200, 60)):
+            await back(pilot, size=size)
+            text = screen_text(app)
+            for title in (
+                "Profit and loss",
+                "Kill switch",
+                "Positions · 2 · 1 UNPROTECTED",
+                "Agents",
+                "Orders",
+                "AI today",
+                "Decisions",
+            ):
+                assert title in text, size
+            for told in (
+                "100,012.34",
+                "2.4% of 3%",
+                "80% near",
+                "64,120.55",
+                "NO STOP",
+                "BUY 0.2 (0 -> 0.2)",
+                "0.72",
+                "REFUSED",
+            ):
+                assert told in text, size
+            assert "F8 HALT" in text, size
+            assert "F10 FLATTEN" in text, size
 
 
 async def test_before_the_engine_is_up_the_panes_say_starting() -> None:
@@ -373,45 +375,33 @@ async def test_every_field_that_cannot_be_read_is_named_at_once() -> None:
         assert client.sent == []
 
 
-@pytest.mark.parametrize(
-    ("fields", "expected"),
-    [
-        ({"qty": "1,000.5"}, ("1000.5", "0.02", None)),
-        ({"qty": ".5", "stop": "off", "target": "off"}, ("0.5", None, None)),
-        ({"qty": "1,234,567", "stop": "150bps", "target": "1000%"}, ("1234567", "0.015", "10")),
-    ],
-)
-async def test_a_ticket_is_what_was_typed(fields: dict[str, str], expected: tuple[str, str | None, str | None]) -> None:
+TYPED: list[tuple[dict[str, str], tuple[str, str, str | None, str | None]]] = [
+    ({"qty": "1,000.5"}, ("1000.5", "", "0.02", None)),
+    ({"qty": ".5", "stop": "off", "target": "off"}, ("0.5", "", None, None)),
+    ({"qty": "1,234,567", "stop": "150bps", "target": "1000%"}, ("1234567", "", "0.015", "10")),
+    ({"qty": "500 USDT"}, ("500", "USDT", "0.02", None)),
+    ({"qty": "0.25 btc"}, ("0.25", "BTC", "0.02", None)),
+    ({"qty": "2%"}, ("0.02", "%", "0.02", None)),
+    ({"qty": "1,500 usdt"}, ("1500", "USDT", "0.02", None)),
+    ({"qty": "50bps"}, ("0.005", "%", "0.02", None)),
+]
+
+
+async def test_a_ticket_is_what_was_typed_its_quantity_in_whatever_unit() -> None:
     client = FakeClient()
     app, _host = console(client)
     async with app.run_test(size=SIZE) as pilot:
-        await on_ticket(pilot, **fields)
-        await press_in(pilot, "qty", "enter")
-        (sent,) = client.sent
-        assert isinstance(sent, PreviewTicket)
-        amounts = (sent.ticket.qty, sent.ticket.stop_frac, sent.ticket.target_frac)
-        assert amounts == tuple(None if each is None else Decimal(each) for each in expected)
-
-
-@pytest.mark.parametrize(
-    ("typed", "qty", "unit"),
-    [
-        ("500 USDT", "500", "USDT"),
-        ("0.25 btc", "0.25", "BTC"),
-        ("2%", "0.02", "%"),
-        ("1,500 usdt", "1500", "USDT"),
-        ("50bps", "0.005", "%"),
-    ],
-)
-async def test_a_quantity_may_be_in_another_unit(typed: str, qty: str, unit: str) -> None:
-    client = FakeClient()
-    app, _host = console(client)
-    async with app.run_test(size=SIZE) as pilot:
-        await on_ticket(pilot, qty=typed)
-        await press_in(pilot, "qty", "enter")
-        (sent,) = client.sent
-        assert isinstance(sent, PreviewTicket)
-        assert (sent.ticket.qty, sent.ticket.unit) == (Decimal(qty), unit)
+        await started(pilot)
+        for fields, (qty, unit, stop, target) in TYPED:
+            client.sent.clear()
+            await back(pilot)
+            await on_ticket(pilot, **fields)
+            await press_in(pilot, "qty", "enter")
+            (sent,) = client.sent
+            assert isinstance(sent, PreviewTicket), fields
+            asked, wanted = sent.ticket, (stop, target)
+            assert (asked.qty, asked.unit or "") == (Decimal(qty), unit), fields
+            assert (asked.stop_frac, asked.target_frac) == tuple(x and Decimal(x) for x in wanted), fields
 
 
 async def test_a_stop_ticket_has_its_price_and_shows_the_portfolio_after_it() -> None:
