@@ -59,6 +59,8 @@ def print_status(shown: Mapping[str, Any]) -> None:
     equity = f"equity {_equity(shown)} {money.replace('day_pnl', 'today')}"
     click.echo(f"{equity} {cell(shown['currency'])}, fees {cell(shown['fees'])}")
     _print_policy(shown.get("policy") or {})
+    for waits in shown.get("flatten_waits") or ():
+        click.echo(f"FLATTEN WAITS {safe(waits, TEXT_CHARACTERS_MAX)}")
     for bare in shown.get("unprotected") or ():
         click.echo(f"UNPROTECTED {safe(bare, TEXT_CHARACTERS_MAX)}")
     if shown.get("certificate"):

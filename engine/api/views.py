@@ -336,7 +336,8 @@ class Snapshot:
     progress: 0..1 through a recording, None where there is no end.
     equity_last, equity_last_ms: the last equity on record and when, for where no price values the account now.
     keys: what must be unlocked, None: nothing.
-    unprotected: a sentence for each thing held that no stop guards and that should have one.
+    unprotected: a sentence for each thing held that no stop guards and that should have one. flatten_waits: what a
+    flatten under way waits for, and what a person can do meanwhile.
     """
 
     seq: int
@@ -385,6 +386,7 @@ class Snapshot:
     policy: PolicyView | None = None
     keys: KeysView | None = None
     unprotected: tuple[str, ...] = ()
+    flatten_waits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

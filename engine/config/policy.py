@@ -151,6 +151,7 @@ _FLATTEN = {
     "slippage_max": Key("slippage_max_frac", share(most="50%")),
     "steps": Key("steps", whole(1, 20)),
     "step_wait": Key("step_ms", duration(least_ms=500, most_ms=600_000)),
+    "manual_url": Key("manual_url", lambda where, value: _urls(where, value)),
 }
 
 
@@ -199,6 +200,7 @@ def _by_name(table: str) -> Parser:
     return parse
 
 
+_URL = pattern(r"https?://[!-~]{1,300}", 'a page such as "https://example.com/orders"')
 _NAME = pattern(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", "a name of letters, digits, - and _")
 _AI = {
     **_BUDGET,
@@ -218,6 +220,15 @@ def _kill_switch(**read: Any) -> KillLimits:
     if idle and limits.action is KillAction.HALT:
         raise UsageError(f'thresholds {idle[0]} has no meaning beside action = "halt": its limit halts; take it out.')
     return limits
+
+
+def _urls(where: str, value: Any) -> Mapping[str, str]:
+    """Read where a person closes by hand, by venue: { binance = "https://..." }."""
+    if not isinstance(value, dict):
+        raise UsageError(f'{where} must name a page for each venue, such as {{ binance = "https://..." }}.')
+    for name in value:
+        _NAME(f"{where} {name}", name)
+    return {name: _URL(f"{where} {name}", url) for name, url in value.items()}
 
 
 def _thresholds(where: str, value: Any) -> Mapping[str, Decimal]:

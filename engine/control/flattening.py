@@ -72,9 +72,15 @@ class Flattening:
 
     async def give_up(self, why: str) -> None:
         """End what is under way without being flat: there will be no further price."""
-        if self.current is not None:
-            await self.current.give_up(why)
+        if self.current is not None and await self.current.give_up(why) is not None:
             self.current = None
+
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """What a flatten under way waits for, and what a person can do meanwhile, as sentences."""
+        if self._journal.broken is not None:
+            return (self.blind.told,) if self.blind is not None else ()
+        return self.current.waiting if self.current is not None else ()
 
     async def take_up(self, actor: str) -> None:
         """Go on with the flatten that the journal says is under way, if there is one."""

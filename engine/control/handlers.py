@@ -156,7 +156,8 @@ class Handlers:
             text = f"{word} by certificate {certificate.flatten_id}."
             return Reply(ok=certificate.flat, text=text, data=certificate_view(core))
         text = "Flatten started: HALTED, orders canceled, closing orders sent; the certificate follows."
-        return Reply(ok=True, text=text if started else "A flatten is under way already.")
+        waits = f" It waits for {'; '.join(core.flattening.waiting)}." if core.flattening.waiting else ""
+        return Reply(ok=True, text=(text if started else "A flatten is under way already.") + waits)
 
     async def _approve(self, command: Approve) -> Reply:
         core = self._core

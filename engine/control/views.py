@@ -91,6 +91,7 @@ def snapshot(core: Core, *, mono_ms: float, progress: float | None, finished: bo
         policy=policy_view(core.governor, now_ms) if core.governor else None,
         keys=core.unlocking.view(now_ms) if core.unlocking else None,
         unprotected=tuple(_unprotected(core)),
+        flatten_waits=core.flattening.waiting if core.flattening.is_under_way else (),
     )  # fmt: skip
 
 

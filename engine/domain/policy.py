@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -154,11 +155,24 @@ class ProtectionRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlattenLimits:
-    """The ladder that closes positions: the farthest from the last price in so many rungs, each for so long."""
+    """The ladder that closes positions: the farthest from the last price in so many rungs, each for so long.
+
+    manual_url: by venue, where a person closes by hand what the program cannot.
+    """
 
     slippage_max_frac: Decimal = Decimal("0.02")
     steps: int = 4
     step_ms: int = 5_000
+    manual_url: Mapping[str, str] = field(default_factory=dict)
+
+    def by_hand(self, venue: str) -> str:
+        """Say where a person closes at a venue.
+
+        >>> FlattenLimits().by_hand("paper"), FlattenLimits(manual_url={"x": "https://x.test"}).by_hand("x")
+        ('close it by hand at paper', 'close it by hand at x: https://x.test')
+        """
+        url = self.manual_url.get(venue)
+        return f"close it by hand at {venue}" + (f": {url}" if url else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ and on disk, before its only create.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -26,6 +27,8 @@ from engine.store.emergency import EmergencyFile
 from engine.store.journal import Journal
 
 LOOK_EVERY_MS = 1_000
+WORDS_MAX = 20
+"""So many different calls for help are left in the file; more would take its room."""
 RAN = "a flatten ran on the emergency file"
 
 
@@ -44,6 +47,7 @@ class BlindFlatten:
     rounds: int = 0
     told: str = ""
     is_done: bool = False
+    _asked_by_hand: set[str] = field(default_factory=set)
     _tries: int = 0
     _price_ms: dict[str, int] = field(default_factory=dict)
     _ids: list[str] = field(default_factory=list)
@@ -69,7 +73,16 @@ class BlindFlatten:
         except StoreError as error:
             self.told, self.is_done = str(error), True
         except Exception as error:  # a venue that gives no answer is asked again
-            self.told = f"the venue gives no answer ({error or repr(error)}), and is asked again"
+            by_hand = self.tools.limits.by_hand(self.gateway.venue)
+            self.told = f"the venue gives no answer ({error or repr(error)}), and is asked again; or {by_hand}"
+            self._leave_word(self.told)
+
+    def _leave_word(self, text: str) -> None:
+        """Write into the file, once, what a person must do; who reads it finds it there, and later in the journal."""
+        if text not in self._asked_by_hand and len(self._asked_by_hand) < WORDS_MAX:
+            self._asked_by_hand.add(text)
+            with suppress(StoreError):  # closing orders need the room more
+                self.file.append(self.tools.clock.now_ms(), Incident(code="CLOSE_BY_HAND", text=text[:300]))
 
     async def _look(self, now: float) -> None:
         left = await self._left()
@@ -101,8 +114,8 @@ class BlindFlatten:
 
     async def _send(self, left: dict[str, Decimal], now: float) -> None:
         if self._tries >= TRIES_MAX:
-            kept = ", ".join(f"{key} {plain(qty)}" for key, qty in left.items())
-            self.told, self.is_done = f"NOT FLAT after {TRIES_MAX} steps: {kept}; close it at the venue", True
+            self.told, self.is_done = f"NOT FLAT after {TRIES_MAX} steps: {self._kept(left)}", True
+            self._leave_word(self.told)
             return
         self._tries, self.rounds, self._sent_mono_ms, self._ids = self._tries + 1, self.rounds + 1, now, []
         for key, qty in left.items():
@@ -112,6 +125,15 @@ class BlindFlatten:
                 for position in shares(self.tools.journal.books, key, qty):
                     await self._close(position, mark.price)
         self.told = f"{len(self._ids)} closing orders of step {self._tries} are at the venue"
+        unpriced = {key: qty for key, qty in left.items() if key not in self.tools.valuation.marks}
+        if unpriced:
+            waits = f"no price has come that would cap a sale of {self._kept(unpriced)}"
+            self.told = f"{self.told}; {waits}"
+            self._leave_word(waits)
+
+    def _kept(self, left: dict[str, Decimal]) -> str:
+        pages = dict.fromkeys(self.tools.limits.by_hand(key.partition(":")[0]) for key in left)
+        return f"{', '.join(f'{key} {plain(qty)}' for key, qty in left.items())}; {', '.join(pages)}"
 
     async def _close(self, position: Position, price: Decimal) -> None:
         tools, now_ms = self.tools, self.tools.clock.now_ms()
@@ -146,6 +168,9 @@ def take_in(journal: Journal, file: EmergencyFile, now_ms: int) -> int:
         halted = StateChanged(state=TradingState.HALTED, actor="emergency file", reason=RAN)
         told = [] if journal.books.state is TradingState.HALTED else [halted]
         journal.record(now_ms, *told, Incident(code="EMERGENCY_FILE", text=text), *fresh, *intended, unknown)
+    words = [event for event in found if isinstance(event, Incident)]
+    if words:
+        journal.record(now_ms, *words)
     if found:
         file.clear()
     return len(ids)

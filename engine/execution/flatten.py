@@ -34,7 +34,7 @@ class Flatten:
     Sizes come from the venue's balances, never from our own books: what the venue holds beyond our agents'
     positions is sold as `external`. It never says "flat" while the venue shows more than dust.
     began_mono_ms: when it was asked for, before the halt. trouble: why the venue gave no answer, "" while it does.
-    steps: milliseconds from there until a step was done, by its name.
+    steps: milliseconds from there until a step was done, by its name. waits: instrument -> what its closing waits for.
     """
 
     journal: Journal
@@ -49,6 +49,7 @@ class Flatten:
     started_ms: int = 0
     rounds: int = 0
     trouble: str = ""
+    waits: dict[str, str] = field(default_factory=dict)
     steps: dict[str, int] = field(default_factory=dict)
     start_qty: dict[str, Decimal] = field(default_factory=dict)
     _ladders: dict[str, Ladder] = field(default_factory=dict)
@@ -111,9 +112,15 @@ class Flatten:
         stuck = "; ".join(ladder.stuck for ladder in self._ladders.values() if ladder.stuck)
         return await self._certify(stuck)
 
-    async def give_up(self, why: str) -> FlattenEnded:
-        """End without being flat, naming the residual: there will be no further price."""
+    async def give_up(self, why: str) -> FlattenEnded | None:
+        """End without being flat, naming the residual: no further price will come. None while the venue is silent."""
         return await self._certify(why)
+
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """What it waits for, and what a person can do meanwhile, as sentences."""
+        silent = [f"the venue does not say what it holds ({self.trouble}); {self._by_hand()}"] if self.trouble else []
+        return (*silent, *(f"{key}: {why}; or {self._by_hand(key)}" for key, why in self.waits.items()))
 
     # ------------------------------------------------------------------------------------------------------ the steps
 
@@ -148,6 +155,20 @@ class Flatten:
             if ladder.stuck and key not in self._done:
                 self._done.add(key)
                 await ladder.call_back()
+            held = (self._held or self.start_qty).get(key)
+            self._note_wait(key, ladder.why_waiting() if held and key not in self._done and not self.trouble else "")
+
+    def _note_wait(self, key: str, why: str) -> None:
+        """Note what a closing waits for, and say it, once for as long as it waits."""
+        if not why:
+            self.waits.pop(key, None)
+        elif self.waits.get(key) != why:
+            self.waits[key] = why
+            text = f"{self.flatten_id} waits for {key}: {why}; or {self._by_hand(key)}"
+            self.journal.record(self.clock.now_ms(), Incident(code="FLATTEN_WAITS", text=text[:300]))
+
+    def _by_hand(self, key: str = "") -> str:
+        return self.limits.by_hand(key.partition(":")[0] or self.gateway.venue)
 
     async def _is_waiting(self, ladder: Ladder) -> bool:
         had = ladder.is_working
@@ -207,7 +228,7 @@ class Flatten:
 
     def _say_unanswered(self, error: str) -> None:
         if not self.trouble:
-            text = f"{self.flatten_id} waits: the venue does not say what it holds ({error}); look there yourself"
+            text = f"{self.flatten_id} waits: the venue does not say what it holds ({error}); {self._by_hand()}"
             self.journal.record(self.clock.now_ms(), Incident(code="FLATTEN_WAITS", text=text[:300]))
         self.trouble = error
 
@@ -216,19 +237,25 @@ class Flatten:
 
     # ------------------------------------------------------------------------------------------------- the certificate
 
-    async def _certify(self, why: str) -> FlattenEnded:
-        """Ask the venue a last time, and write down what it says."""
-        left = await self._venue_qty()
-        beyond = unlisted(await self.gateway.balances(), self._books, self.valuation)
-        now_ms = self.clock.now_ms()
+    async def _certify(self, why: str) -> FlattenEnded | None:
+        """Ask the venue a last time, and write down what it says; None when it says nothing, and is asked again."""
+        try:
+            left = await self._venue_qty()
+            beyond = unlisted(await self.gateway.balances(), self._books, self.valuation)
+            shown = [order.instrument for order in await self.gateway.open_orders()]
+        except Exception as error:
+            self._say_unanswered(str(error) or repr(error))
+            return None
+        self.trouble, now_ms = "", self.clock.now_ms()
         flat = not beyond and all(self._is_dust(key, qty) for key, qty in left.items())
         self._mark_step("flat" if flat else "ended")
         lines = [self._line(key, qty, why) for key, qty in left.items() if qty or self.start_qty.get(key)]
-        lines += [ResidualLine(asset, qty, qty, UNLISTED) for asset, qty in sorted(beyond.items())]
+        unlisted_why = f"{UNLISTED}{self._page(self.gateway.venue)}"
+        lines += [ResidualLine(asset, qty, qty, unlisted_why) for asset, qty in sorted(beyond.items())]
         proven = FlattenProven(
             flatten_id=self.flatten_id,
             steps=tuple(FlattenStep(name, ms) for name, ms in self.steps.items()),
-            proofs=await self._proofs([line.instrument for line in lines if line.instrument in left], left, now_ms),
+            proofs=self._proofs([line.instrument for line in lines if line.instrument in left], left, shown, now_ms),
         )
         ended = FlattenEnded(
             flatten_id=self.flatten_id, flat=flat, took_ms=now_ms - self.started_ms, lines=tuple(lines)
@@ -236,8 +263,7 @@ class Flatten:
         self.journal.record(now_ms, proven, ended)
         return ended
 
-    async def _proofs(self, keys: list[str], left: dict[str, Decimal], now_ms: int) -> tuple[Proof, ...]:
-        working = [order.instrument for order in await self.gateway.open_orders()]
+    def _proofs(self, keys: list[str], left: dict[str, Decimal], working: list[str], now_ms: int) -> tuple[Proof, ...]:
         made = []
         for key in keys:
             orders = self._ladders[key].orders if key in self._ladders else []
@@ -248,4 +274,9 @@ class Flatten:
     def _line(self, key: str, qty: Decimal, why: str) -> ResidualLine:
         dust = f"dust: {plain(qty)} is less than the venue's least order" if qty and self._is_dust(key, qty) else ""
         stuck = self._ladders[key].stuck if key in self._ladders else ""
-        return ResidualLine(key, self.start_qty.get(key, ZERO), qty, dust or (stuck or why if qty else ""))
+        left = f"{stuck or why}{self._page(key.partition(':')[0])}" if qty else ""
+        return ResidualLine(key, self.start_qty.get(key, ZERO), qty, dust or left)
+
+    def _page(self, venue: str) -> str:
+        """What a residual's reason ends in, where the policy names the page."""
+        return f"; {self.limits.by_hand(venue)}" if venue in self.limits.manual_url else ""

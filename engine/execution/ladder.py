@@ -27,6 +27,9 @@ TRIES_MAX = 20
 PRICE_WAIT_MS = 10 * MINUTE_MS
 """An open market that names no price for so long will not name one: there is nothing to measure a cap from."""
 
+QUIET_MS = MINUTE_MS
+"""Candles of a minute are the slowest prices that nobody need be told of."""
+
 
 def collar(side: Side, price: Decimal, limits: FlattenLimits, tick: Decimal, rung: int) -> Decimal:
     """Return the limit of a closing order on a rung, 1 the nearest, rounded so that the cap is never passed.
@@ -124,6 +127,9 @@ class Ladder:
         self.order_ids += prepared.client_order_ids
         await tools.router.send(prepared)
 
+    def _since(self) -> float:
+        return self.start_mono_ms if self.sent_mono_ms is None else self.sent_mono_ms
+
     def _is_due(self, now: float) -> bool:
         return self.sent_mono_ms is None or now - self.sent_mono_ms >= self.tools.limits.step_ms
 
@@ -131,10 +137,21 @@ class Ladder:
         mark = self.tools.valuation.marks.get(self.key)
         return mark is not None and mark.ts_ms > self.price_ms
 
+    def why_waiting(self) -> str:
+        """Say what it lacks to go on, "" while it has what it needs or only lets its last step have its time."""
+        tools = self.tools
+        since, mark = self._since(), tools.valuation.marks.get(self.key)
+        quiet = tools.clock.mono_ms() - since >= QUIET_MS
+        if self.stuck or (mark is not None and (self.sent_mono_ms is None or self._has_newer_price() or not quiet)):
+            return ""
+        if is_open(tools.journal.books.instruments[self.key].calendar, tools.clock.now_ms()) is False:
+            return "its market is closed; it is sold at the first price after the opening"
+        what = "no price has come" if mark is None else "no newer price has come"
+        return f"{what}, and nothing else caps a sale; it is given up after {PRICE_WAIT_MS // MINUTE_MS} minutes so"
+
     def wait_for_price(self) -> None:
         """Give up where an open market names no price for too long."""
-        now = self.tools.clock.mono_ms()
-        since = self.start_mono_ms if self.sent_mono_ms is None else self.sent_mono_ms
+        now, since = self.tools.clock.mono_ms(), self._since()
         instrument = self.tools.journal.books.instruments[self.key]
         if now - since >= PRICE_WAIT_MS and is_open(instrument.calendar, self.tools.clock.now_ms()) is not False:
             self.stuck = (

@@ -157,6 +157,7 @@ POLICY_WAYS: dict[str, Way] = {
     "flatten.slippage_max": MORE_LOOSENS,
     "flatten.steps": FREE,
     "flatten.step_wait": MORE_LOOSENS,
+    "flatten.manual_url": FREE,
     "paper.half_spread": FREE,
     "paper.slippage": FREE,
     "paper.volume_share": FREE,

@@ -74,11 +74,14 @@ def _only_asks(command: Command) -> bool:
 
 def _not_done(core: Core) -> str:
     closing = [order for order in core.books.all_orders() if order.role is OrderRole.FLATTEN]
-    if any(order.status.is_working for order in closing) or not closing:
+    if any(order.status.is_working for order in closing):
         what = "the closing orders are at the venue, but no prices come in here that could fill them"
-    else:
+    elif closing:
         what = f"the venue took no closing order ({closing[-1].reason})"
-    return f"Not flat: trading is HALTED, and {what}; open the console and let it finish."
+    else:
+        what = "no closing order could be sent"
+    waits = "".join(f" It waits for {each}." for each in core.flattening.waiting)
+    return f"Not flat: trading is HALTED, and {what}; open the console and let it finish.{waits}"
 
 
 @contextmanager

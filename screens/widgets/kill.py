@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from engine.api import CertificateView, DrillView, KillGauge, KillTier, KillUnit, Snapshot, TradingState
-from screens.format import age, bar, count_of, fit, qty, safe, share, symbol
+from screens.format import age, bar, count_of, fit, qty, safe, share, symbol, wrap
 from screens.model import ConsoleModel
-from screens.rows import Row, beside
+from screens.rows import Row, beside, text_row
 from screens.widgets.pane import Pane
 
 INK = {TradingState.ACTIVE: "good", TradingState.REDUCING: "warn", TradingState.HALTED: "danger"}
@@ -38,6 +38,7 @@ class KillPane(Pane):
 def kill_rows(snapshot: Snapshot, width: int) -> list[Row]:
     """State, certificate when there is one, gauges."""
     rows = [_state_row(snapshot, width)]
+    rows += [text_row(line, "danger") for told in snapshot.flatten_waits for line in wrap(f"waits: {told}", width, 4)]
     if snapshot.state is TradingState.REDUCING:
         rows.append(((safe("exits only: nothing that adds exposure can leave", width), "warn"),))
     if snapshot.certificate is not None:

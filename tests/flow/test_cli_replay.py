@@ -278,7 +278,8 @@ def test_halt_needs_no_configuration(half_broken: Path) -> None:
 def test_flatten_that_nothing_can_fill_is_not_done_and_says_what_it_did_without(half_broken: Path) -> None:
     done = cli(half_broken, "flatten")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("Not flat: trading is HALTED, and ")
+    assert done.stderr.startswith("Not flat: trading is HALTED, and no closing order could be sent; ")
+    assert "It waits for paper:BTC/USDT: no price has come" in done.stderr
     assert "The configuration was left aside: " in done.stderr
     assert "loss 5 can be read as" in done.stderr
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -11,18 +11,30 @@ from typing import Any
 import pytest
 
 from engine import api
+from engine.control.views import snapshot
 from engine.domain.agent import AgentConfig, Protection
 from engine.domain.decision import Direction
+from engine.domain.events import Incident
 from engine.domain.market import Source, SourceKind
 from engine.domain.order import OrderRole, OrderStatus, OrderType
-from engine.domain.policy import TradingState
+from engine.domain.policy import FlattenLimits, PaperSettings, Policy, TradingState
 from engine.domain.valuation import Mark, Valuation
+from engine.execution.blind import BlindFlatten, take_in
 from engine.execution.flatten import Flatten
 from engine.execution.gateway import AmbiguousSendError
+from engine.execution.ladder import Tools
+from engine.runtime.compose import arm
+from engine.store.emergency import EmergencyFile
+from screens.rows import plain_text
+from screens.widgets.kill import kill_rows
+from tests.flow.conftest import BTC as WORLD_BTC
+from tests.flow.conftest import WIDE, Scripted, World
 from tests.unit.desk_kit import BTC, START_MS, Bench, FakeVenue
 from tests.unit.desk_kit import bare as entry_of
 
 KEY = "paper:BTC/USDT"
+SATURDAY_MS = 1_767_441_600_000  # 2026-01-03T12:00Z
+FREE = PaperSettings(half_spread_frac=Decimal(0), slippage_frac=Decimal(0), volume_share_frac=Decimal(1))
 BUY: dict[str, object] = {"direction": Direction.BUY}
 Make = Callable[..., Awaitable[Any]]
 
@@ -188,3 +200,121 @@ async def test_halted_or_not_a_flatten_may_be_asked_for(make_world: Make, bare: 
     await world.bar("50000")
     assert (reply.ok, twice.text) == (True, "A flatten is under way already.")
     assert (world.books.state, world.books.last_certificate.flat) == (TradingState.HALTED, True)
+
+
+# What it waits for, and what a person can do
+
+PAGE = FlattenLimits(manual_url={"paper": "https://paper.test/close"})
+BY_HAND = "close it by hand at paper: https://paper.test/close"
+
+
+@pytest.fixture
+async def unpriced(make_world: Make, bare: AgentConfig, tmp_path: Path) -> AsyncIterator[Any]:
+    """A world that holds one coin and was started again; no price has come since."""
+    root, policy = tmp_path / "kept", Policy(kill=WIDE, flatten=PAGE, paper=FREE)
+    (await holding(make_world, bare, policy=policy, root=root, durable=True)).close()
+    world = World(root, Scripted(), bare, policy, durable=True)
+    await arm(world.parts, world.plan, world.clock.now_ms())
+    yield world
+    world.close()
+
+
+@pytest.mark.fault("E40")
+async def test_without_a_price_it_says_what_it_waits_for_and_never_that_it_is_done(unpriced: Any) -> None:
+    world = unpriced
+    reply = await world.handlers.handle(api.Flatten())
+    why = "no price has come, and nothing else caps a sale; it is given up after 10 minutes so"
+    assert f"It waits for {KEY}: {why}; or {BY_HAND}." in reply.text
+    shown = snapshot(world.core, mono_ms=0.0, progress=None, finished=False)
+    assert (shown.flattening, shown.flatten_waits) == (True, (f"{KEY}: {why}; or {BY_HAND}",))
+    assert any("waits: paper:BTC/USDT: no price has come" in plain_text(row) for row in kill_rows(shown, 120))
+    for _ in range(9):
+        world.clock.advance_ms(60_000)
+        await world.core.on_heartbeat()
+    assert (world.books.last_certificate, closing(world)) == (None, [])
+    assert world.incidents().count("FLATTEN_WAITS") == 1
+    world.clock.advance_ms(60_000)
+    await world.core.on_heartbeat()
+    certificate = world.books.last_certificate
+    assert (certificate.flat, certificate.lines[0].end_qty) == (False, 1)
+    assert certificate.lines[0].reason == (
+        f"no price has come for 10 minutes, and without one nothing caps a sale; {BY_HAND}"
+    )
+
+
+async def test_with_the_first_price_it_goes_on_and_waits_no_more(unpriced: Any) -> None:
+    world = unpriced
+    await world.handlers.handle(api.Flatten())
+    await world.bar("50000")
+    assert (world.core.flattening.waiting, len(closing(world))) == ((), 1)
+    await world.bar("50000")
+    assert world.books.last_certificate.flat
+
+
+async def test_a_closed_market_is_named_and_waited_for(make_world: Make, bare: AgentConfig) -> None:
+    weekdays = replace(WORLD_BTC, calendar="24/5")
+    world = await holding(make_world, bare, policy=Policy(kill=WIDE, paper=FREE), instrument=weekdays)
+    world.core.desk.surroundings.valuation.marks.clear()
+    world.clock.set_ms(SATURDAY_MS)
+    await world.handlers.handle(api.Flatten())
+    for _ in range(15):
+        world.clock.advance_ms(60_000)
+        await world.core.on_heartbeat()
+    assert world.core.flattening.waiting == (
+        f"{KEY}: its market is closed; it is sold at the first price after the opening; or close it by hand at paper",
+    )
+    assert world.books.last_certificate is None
+
+
+async def test_a_venue_that_falls_silent_before_the_certificate_is_asked_again(tmp_path: Path) -> None:
+    class Moody(FakeVenue):
+        silent = False
+
+        async def balances(self) -> dict[str, Decimal]:
+            if self.silent:
+                raise ConnectionError("key revoked")
+            return await FakeVenue.balances(self)
+
+    venue = Moody()
+    flatten = flatten_of(Bench(tmp_path, venue))
+    flatten.limits = FlattenLimits(manual_url={"fake": "https://fake.test"})
+    await flatten.begin()
+    venue.silent = True
+    assert await flatten.step() is None
+    assert flatten.waiting == (
+        "the venue does not say what it holds (key revoked); close it by hand at fake: https://fake.test",
+    )
+    venue.silent = False
+    ended = await flatten.step()
+    assert (ended is not None and ended.flat, flatten.waiting) == (True, ())
+
+
+@pytest.mark.parametrize(
+    ("silent", "said"),
+    [
+        (True, "the venue gives no answer (key revoked), and is asked again; or close it by hand at fake: https://f"),
+        (False, "no price has come that would cap a sale of fake:BTC/USDT 1; close it by hand at fake: https://f"),
+    ],
+)
+async def test_without_a_journal_the_emergency_file_says_what_must_be_closed_by_hand(
+    tmp_path: Path, silent: bool, said: str
+) -> None:
+    class Venue(FakeVenue):
+        async def balances(self) -> dict[str, Decimal]:
+            if silent:
+                raise ConnectionError("key revoked")
+            return {"BTC": Decimal(1)}
+
+    bench, file = Bench(tmp_path, Venue()), EmergencyFile(tmp_path / "emergency")
+    limits = FlattenLimits(manual_url={"fake": "https://f"})
+    tools = Tools(bench.journal, bench.router, Valuation("USD", ("USDT",)), bench.clock, limits)
+    blind = BlindFlatten(file, bench.venue, tools, "trader")
+    await blind.begin()
+    for _ in range(3):
+        bench.clock.advance_ms(1_000)
+        await blind.step()
+    words = [event.text for _ts_ms, event in file.events() if isinstance(event, Incident)]
+    assert (words, said in blind.told, blind.is_done) == ([said], True, False)
+    take_in(bench.journal, file, bench.clock.now_ms())
+    assert (bench.books.count.incidents, file.events()) == (1, [])
+    file.close()

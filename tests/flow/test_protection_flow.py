@@ -15,7 +15,7 @@ from engine import api
 from engine.control.views import snapshot
 from engine.domain.agent import AgentConfig, Distance, Measure, Protection
 from engine.domain.decision import Direction, Outcome
-from engine.domain.events import Adjusted, AdjustmentKind
+from engine.domain.events import Adjusted, AdjustmentKind, ProtectionAsked
 from engine.domain.order import OrderRole, OrderStatus
 from engine.domain.policy import OnMissing, PaperSettings, Policy, ProtectionRules, TradingState
 from engine.domain.portfolio import Position
@@ -292,7 +292,10 @@ async def test_a_target_that_a_venue_lets_live_after_its_stop_is_called_back(mak
 
 async def test_a_venue_that_refuses_a_target_is_asked_less_and_less_often(make_world: Make) -> None:
     world = await without_target(make_world)
-    world.parts.gateway._book.broken = "closed for today"
+    off_tick = ProtectionAsked(
+        agent="tester", instrument=KEY, stop=Decimal(49_000), target=Decimal("52000.001"), actor="trader"
+    )  # fmt: skip
+    world.core.journal.record(world.clock.now_ms(), off_tick)
     for _ in range(12):
         await after(world, 10)
     sent = [o for o in world.books.all_orders() if o.role is OrderRole.TARGET and o.status is OrderStatus.REJECTED]
