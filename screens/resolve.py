@@ -12,7 +12,7 @@ from engine.api import OrderStatus, OrderView, Resolve
 from screens.dialog import Dialog, field
 from screens.format import age, qty, safe, symbol, wrap
 from screens.model import ConsoleModel
-from screens.resume import REASON_MIN
+from screens.reason import REASON_MIN
 from screens.rows import Row, text_row
 from screens.widgets.guard import GuardedInput
 from screens.widgets.lines import Lines

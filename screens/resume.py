@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import partial
-
-from textual.widget import Widget
-from textual.widgets import Input
-
-from engine.api import Resume, Snapshot, TradingState
-from screens.dialog import Dialog, field
+from engine.api import Command, Resume, Snapshot, TradingState
 from screens.format import age, safe, wrap
 from screens.model import ConsoleModel
+from screens.reason import ReasonScreen
 from screens.rows import Row, text_row
-from screens.widgets.guard import GuardedInput
 from screens.widgets.kill import gauge_sentence
-from screens.widgets.lines import Lines
 
-REASON_MIN = 3
 DOES = (
     "It sets trading to ACTIVE again, from the next decision on, and lets the kill switch measure anew from the "
     "present equity; your reason is journaled."
@@ -28,47 +19,21 @@ DOES_NOT = (
 )
 
 
-class ResumeScreen(Dialog):
+class ResumeScreen(ReasonScreen):
     """One reason to type; enter resumes."""
 
     TITLE_TEXT = "Resume trading"
     KEYS = (("enter", "resume"), ("esc", "stay as it is"))
-    AUTO_FOCUS = "#reason"
     COMMAND = "quarterdeck resume"
 
     def __init__(self, model: ConsoleModel) -> None:
-        super().__init__(model)
-        self._sent = False
+        super().__init__(model, "why it is safe to go on")
 
-    def body(self) -> Iterator[Widget]:
-        yield Lines(id="facts", classes="facts")
-        yield field(
-            "Reason",
-            GuardedInput(self.guard, placeholder="why it is safe to go on", max_length=200, strict=False, id="reason"),
-        )
+    def rows(self, width: int) -> list[Row]:
+        return resume_rows(self.model.snapshot, width)
 
-    def refresh_card(self) -> None:
-        facts = self.query_one("#facts", Lines)
-        facts.put(resume_rows(self.model.snapshot, max(20, facts.size.width)))
-
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        event.stop()
-        reason = event.value.strip()
-        if len(reason) < REASON_MIN:
-            self.say("Write the reason in a few words: it goes into the journal.")
-        elif not self._sent:
-            self._sent = True
-            self.app.run_worker(partial(self._resume, reason), group="command")
-
-    async def _resume(self, reason: str) -> None:
-        reply = await self.model.ask(Resume(reason=reason))
-        if not self.is_mounted:
-            return
-        if reply.ok:
-            self.leave()
-            return
-        self._sent = False
-        self.say(reply.text, "danger")
+    def command(self, reason: str) -> Command:
+        return Resume(reason=reason)
 
 
 def resume_rows(snapshot: Snapshot | None, width: int) -> list[Row]:

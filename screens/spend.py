@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
-from functools import partial
 
 from textual import events
-from textual.widget import Widget
-from textual.widgets import Input
 
-from engine.api import AgentView, BudgetView, Query, Reply, Snapshot, SwitchAi
+from engine.api import AgentView, BudgetView, Command, Query, Reply, Snapshot, SwitchAi
 from screens.detail import labelled, outline
-from screens.dialog import Dialog, field
 from screens.format import UNKNOWN, clock, money, share, wrap
 from screens.model import ConsoleModel
 from screens.reading import Reading
+from screens.reason import ReasonScreen
 from screens.rows import Row, text_row
-from screens.widgets.guard import GuardedInput
-from screens.widgets.lines import Lines
 
-REASON_MIN = 3
 PLACES = 4
 DAYS = "30"
 ON = "It lets models be asked again, within the caps; your reason is journaled. Read the bill first."
@@ -110,46 +103,22 @@ def _added(agent: AgentView) -> str:
     )
 
 
-class AiScreen(Dialog):
+class AiScreen(ReasonScreen):
     """One reason to type; enter switches models on where they are off, and off where they are on."""
 
     TITLE_TEXT = "Models"
     KEYS = (("enter", "switch"), ("esc", "stay as it is"))
-    AUTO_FOCUS = "#reason"
     COMMAND = "quarterdeck ai"
 
     def __init__(self, model: ConsoleModel) -> None:
-        super().__init__(model)
-        self._sent = False
         self._to_on = _is_off(model.snapshot)
+        super().__init__(model, "why models may be asked again" if self._to_on else "why no model may be asked")
 
-    def body(self) -> Iterator[Widget]:
-        yield Lines(id="facts", classes="facts")
-        hint = "why models may be asked again" if self._to_on else "why no model may be asked"
-        yield field("Reason", GuardedInput(self.guard, placeholder=hint, max_length=200, strict=False, id="reason"))
+    def rows(self, width: int) -> list[Row]:
+        return switch_rows(self.model.snapshot, self._to_on, width)
 
-    def refresh_card(self) -> None:
-        facts = self.query_one("#facts", Lines)
-        facts.put(switch_rows(self.model.snapshot, self._to_on, max(20, facts.size.width)))
-
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        event.stop()
-        reason = event.value.strip()
-        if len(reason) < REASON_MIN:
-            self.say("Write the reason in a few words: it goes into the journal.")
-        elif not self._sent:
-            self._sent = True
-            self.app.run_worker(partial(self._switch, reason), group="command")
-
-    async def _switch(self, reason: str) -> None:
-        reply = await self.model.ask(SwitchAi(on=self._to_on, reason=reason))
-        if not self.is_mounted:
-            return
-        if reply.ok:
-            self.leave()
-            return
-        self._sent = False
-        self.say(reply.text, "danger")
+    def command(self, reason: str) -> Command:
+        return SwitchAi(on=self._to_on, reason=reason)
 
 
 def switch_rows(snapshot: Snapshot | None, to_on: bool, width: int) -> list[Row]:
