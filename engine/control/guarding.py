@@ -64,7 +64,7 @@ class Guard:
 
     def on_candles(self, instant: Instant) -> None:
         """Take in closed candles, warm ones too, before anything is decided at their instant."""
-        self._desk.surroundings.ranges.take(self._desk.market, (candle.instrument for candle in instant.candles))
+        self._desk.surroundings.ranges.take(self._desk.market, instant.candles)
 
     async def at_start(self) -> None:
         """Verify the protection of every position before anything may be entered; what is missing is acted on at once.

@@ -44,13 +44,13 @@ class TrueRanges:
         longest = max(period, before.recent.maxlen or 0) if before else period
         self._frames[instrument, timeframe_ms] = _Ranges(deque(before.recent if before else (), maxlen=longest))
 
-    def take(self, market: MarketState, instruments: Iterable[str]) -> None:
+    def take(self, market: MarketState, candles: Iterable[Candle]) -> None:
         """Take in what the latest candles of some instruments have closed."""
         if self._frames:
-            for key in instruments:
+            for candle in candles:
                 for (instrument, timeframe_ms), ranges in self._frames.items():
-                    if instrument == key:
-                        for bar in market.closed_bars(key, timeframe_ms):
+                    if instrument == candle.instrument:
+                        for bar in market.closed_bars(instrument, timeframe_ms):
                             ranges.take(bar)
 
     def average(self, instrument: str, timeframe_ms: int, period: int) -> Decimal | None:

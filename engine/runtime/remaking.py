@@ -125,7 +125,7 @@ async def _play(feed: ReplayFeed, around: Surroundings, upto_ms: int) -> None:
         if isinstance(event, Instant) and event.ts_ms <= upto_ms:
             for candle in event.candles:
                 around.valuation.mark(candle.instrument, around.market.on_candle(candle))
-            around.ranges.take(around.market, (candle.instrument for candle in event.candles))
+            around.ranges.take(around.market, event.candles)
 
 
 def _file_of(opened: RecordingOpened, files: list[Path]) -> Recording:

@@ -354,8 +354,11 @@ class Journal:
         return key in self._changes.orders or self._is_there("SELECT 1 FROM orders WHERE id = ?", key)
 
     def _is_there(self, sql: str, *values: str | bytes | int) -> bool:
+        connection = self._open()
         try:
-            return self._open().execute(sql, values).fetchone() is not None
+            if self._batch and not connection.in_transaction:
+                connection.execute("BEGIN")  # for all looks up to the next flush: each by itself locks the file anew
+            return connection.execute(sql, values).fetchone() is not None
         except sqlite3.Error as error:
             raise self._failed(error) from None
 
@@ -384,6 +387,8 @@ class Journal:
 
     def _begin(self) -> None:
         assert self._connection is not None
+        if self._connection.in_transaction:
+            self._connection.execute("COMMIT")
         self._connection.execute("BEGIN IMMEDIATE")
         self._check_epoch()
 
@@ -426,6 +431,7 @@ class Journal:
         connection, self._connection = self._connection, None
         try:
             if connection is not None:
+                connection.rollback()
                 database.close_writer(connection)
             self._anchor.close()
         finally:

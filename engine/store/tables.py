@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from decimal import Decimal
+from functools import lru_cache
 
 from engine.domain.books import Books
 from engine.domain.events import (
@@ -78,6 +79,7 @@ def order_id(key: OrderKey) -> str:
     return key.hex() if isinstance(key, bytes) else key
 
 
+@lru_cache(maxsize=1024)
 def market_name(venue: str, account: str, instrument: str) -> str:
     """Return the name under which a market's trade ids are unique (R12)."""
     return json.dumps([venue, account, instrument], separators=(",", ":"))
