@@ -15,7 +15,7 @@ from screens.model import ConsoleModel
 from screens.reading import Reading
 from screens.rows import Row, text_row
 from screens.widgets.stream import outcome_ink
-from screens.words import label_of, worded
+from screens.words import instant, label_of, worded
 
 DEPTH_MAX = 6
 ROWS_MAX = 1_000
@@ -164,7 +164,7 @@ def _entry(label: str, value: Any, width: int, depth: int) -> Iterator[Row]:
             yield text_row(safe("  " * depth + label.replace("_", " "), width), "head")
             yield from outline(value, width, depth + 1)
         return
-    text = UNKNOWN if value is None or value == "" else str(worded(label, value))
+    text = UNKNOWN if value is None or value == "" else instant(str(worded(label, value)))
     yield from labelled(label_of(label), text, VERDICT_INK.get(text, ""), width, depth)
 
 

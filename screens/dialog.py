@@ -16,7 +16,7 @@ from textual.widgets import Button, Static
 
 from screens.format import wrap
 from screens.model import ConsoleModel
-from screens.rows import Row, text_row
+from screens.rows import Row, plain_text, text_row
 from screens.widgets.guard import TypingGuard
 from screens.widgets.keyline import KeyLine, Keys
 from screens.widgets.lines import Lines
@@ -24,6 +24,8 @@ from screens.widgets.safety import SafetyLine
 
 WIDTH_MIN, HEIGHT_MIN = 40, 10
 SAID_LINES_MAX = 3
+CHROME_ROWS = 5  # our two lines, the card's border, and a field
+CUT = "… a larger window says the rest"
 IGNORED = "Pasted, held or too early keys do not count: wait a moment, then type."
 TOO_SMALL = "Nothing was sent, the window is too small. Enlarge it{}."
 
@@ -67,6 +69,15 @@ class Dialog(ModalScreen[None]):
 
     def refresh_card(self) -> None:
         """Draw what on the card depends on the model."""
+
+    def fitted(self, rows: list[Row]) -> list[Row]:
+        """Cut what is told to what the window leaves above a field: what is typed must be seen."""
+        status = max(1, len(self.query_one("#status", Lines).rows))
+        room = max(1, self.size.height - CHROME_ROWS - status)
+        if len(rows) <= room:
+            return rows
+        told = [row for row in rows if plain_text(row).strip()]
+        return told if len(told) <= room else [*told[: room - 1], text_row(CUT, "dim")]
 
     def say(self, text: str, ink: str = "warn") -> None:
         """Show one sentence at the card's foot."""

@@ -44,7 +44,7 @@ class ReasonScreen(Dialog):
 
     def refresh_card(self) -> None:
         facts = self.query_one("#facts", Lines)
-        facts.put(self.rows(max(20, facts.size.width)))
+        facts.put(self.fitted(self.rows(max(20, facts.size.width))))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()

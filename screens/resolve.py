@@ -46,7 +46,7 @@ class ResolveScreen(Dialog):
 
     def refresh_card(self) -> None:
         facts = self.query_one("#facts", Lines)
-        facts.put(order_rows(self._order, max(20, facts.size.width)))
+        facts.put(self.fitted(order_rows(self._order, max(20, facts.size.width))))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()

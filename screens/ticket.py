@@ -95,7 +95,8 @@ class TicketScreen(Dialog):
         """Take the height that fields and checks need, as far as the window has it."""
         checks = len(self.query_one(ChecksPane).items) + 1
         fields = FIELD_ROWS + sum(len(each.rows) for each in self.query(".said").results(Lines))
-        wanted = min(max(checks, fields), max(1, self.size.height - CHROME_ROWS))
+        chrome = CHROME_ROWS + (PADDING_ROWS if self.size.height >= PADDED_FROM else 0)
+        wanted = min(max(checks, fields), max(1, self.size.height - chrome))
         ticket = self.query_one("#ticket")
         if ticket.styles.height is None or ticket.styles.height.value != wanted:
             ticket.styles.height = wanted
@@ -112,8 +113,8 @@ class TicketScreen(Dialog):
             pane.fill([text_row(line, "dim") for line in wrap(NOT_YET, width, 4)], "Preview · none yet")
             return
         ticket, preview = self._previewed
-        word = "REFUSED" if preview.refused else "would be sent"
-        pane.fill(preview_rows(ticket, preview, width), f"Preview · {word}")
+        word = "Preview · REFUSED" if preview.refused else "Would be sent"
+        pane.fill(preview_rows(ticket, preview, width), word)
 
     def on_choice_changed(self) -> None:
         self._edited()
@@ -240,7 +241,8 @@ def _tried(read: Callable[[], T | None], wrong: list[FieldError]) -> T | None:
 
 
 FIELD_ROWS = 9
-CHROME_ROWS = 9  # our two lines, the card's border and padding, the status
+CHROME_ROWS = 6  # our two lines, the card's border, a status of two lines
+PADDED_FROM, PADDING_ROWS = 34, 3
 STOP = "2%"
 PRICES = {OrderType.MARKET: "Price", OrderType.LIMIT: "Limit price", OrderType.STOP: "Waits for"}
 TYPED_MAX = 200  # far beyond any number: a longer one is refused whole, not cut to one that was not meant

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 _ANSWERED_BY = {"LIVE": "model", "FALLBACK": "fallback"}
+_INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?Z")
 _UNITS = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s"))
 
 
@@ -34,6 +36,16 @@ def worded(name: object, value: Any) -> Any:
     if text.endswith("_frac"):
         return _percent(value)
     return value
+
+
+def instant(text: str) -> str:
+    """Write a UTC time in ISO form as a person reads it; any other text comes back as it is.
+
+    >>> instant("2026-07-05T14:31:00.000Z"), instant("2026-07-05T00:00:00.000Z"), instant("n/a")
+    ('2026-07-05 14:31:00 UTC', '2026-07-05 UTC', 'n/a')
+    """
+    found = _INSTANT.fullmatch(text)
+    return f"{found[1]} UTC" if found and found[2] == "00:00:00" else f"{found[1]} {found[2]} UTC" if found else text
 
 
 def duration(length_ms: float) -> str:

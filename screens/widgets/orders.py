@@ -33,8 +33,8 @@ class OrdersPane(Pane):
             return
         waiting, working = len(snapshot.approvals), len(snapshot.orders)
         changes = len(snapshot.policy.changes) if snapshot.policy else 0
-        words = [f"{changes} policy: g"] * (changes > 0) + [f"{working} working"] * (working > 0)
-        words += [f"{waiting} to approve: a"] * (waiting > 0)
+        words = [f"{waiting} to approve: a"] * (waiting > 0) + [f"{changes} policy: g"] * (changes > 0)
+        words += [f"{working} working"] * (working > 0)  # last: a narrow title loses its end
         self.fill(
             (*snapshot.approvals, *snapshot.orders), " · ".join(["Orders", *words]) if words else f"{self.TITLE} · none"
         )

@@ -10,13 +10,16 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from console.app import QuarterdeckApp
+from engine.api import OrderStatus, TradingState
 from screens.flatten import FlattenScreen
 from screens.overview import OverviewScreen
-from tests.ui.fakes import FakeClient, back, change, console, line, policy, screen_text, snapshot, started, until
+from tests.ui.fakes import FakeClient, back, change, console, line, order, policy, screen_text, snapshot, started, until
 
 ROOT = Path(__file__).parents[2]
 SIZES = [(1, 1), (20, 5), (80, 24), (200, 60), (2, 40), (200, 2), (39, 30), (120, 40), (0, 0), (80, 24)]
@@ -57,6 +60,22 @@ async def test_a_card_that_decides_closes_in_a_tiny_window() -> None:
         await pilot.press("f10")
         await pilot.pause()
         assert isinstance(app.screen, FlattenScreen)
+
+
+async def test_what_is_typed_is_seen_in_the_smallest_window_a_card_stays_open_in() -> None:
+    app, _host = console(FakeClient(snapshot(state=TradingState.HALTED)))
+    async with app.run_test(size=(40, 10)) as pilot:
+        await started(pilot)
+        for open_card, label in ((app.action_resume, "Reason"), (app.action_ai, "Reason"), (_resolve(app), "Word")):
+            open_card()
+            await pilot.pause(0.05)
+            assert label in screen_text(app)
+            await pilot.press("escape")
+            await pilot.pause()
+
+
+def _resolve(app: QuarterdeckApp) -> Callable[[], None]:
+    return lambda: app.action_resolve(order(status=OrderStatus.UNKNOWN))
 
 
 @pytest.mark.parametrize("key", ["q", "ctrl+q", "ctrl+c"])
