@@ -13,7 +13,7 @@ from console.options import command
 from console.output import print_fields, print_json, print_rows
 
 DAYS = 30
-_GROUPS = ("by_provider", "by_model", "by_agent", "by_purpose")
+_GROUPS = ("by_provider", "by_model", "by_agent", "by_purpose", "beside")
 _FIGURES = ("calls", "input_tokens", "output_tokens", "cached_tokens", "charged_in_full", "above_reservation", "usd")
 _WINDOWS = ("scope", "window", "spent_usd", "reserved_usd", "cap_usd", "spent_tokens", "reserved_tokens", "cap_tokens",
             "usd_per_hour", "runs_out")  # fmt: skip

@@ -11,6 +11,8 @@ from engine.api import AskAgain, Reply
 from engine.errors import RefusedError
 from engine.runtime.link import ANSWER_WITHIN_S, connect
 
+LOADS_WITHIN_S = 10.0
+"""What loading a vendor's SDK may take beside the question itself."""
 Agree = Callable[[str], None]
 """Told in one sentence what a model would cost at most; raises where nobody agrees to that."""
 
@@ -24,7 +26,7 @@ def ask_again(store: Path, cycle: str, model: str, agree: Agree | None) -> dict[
     if agree is None:
         raise RefusedError(f"{quote.text} Nothing was asked: nobody agreed to it.")
     agree(quote.text)
-    within_s = ANSWER_WITHIN_S + quote.data["within_ms"] / 1000
+    within_s = ANSWER_WITHIN_S + LOADS_WITHIN_S + quote.data["within_ms"] / 1000
     usd_max = Decimal(quote.data["usd_max"])
     return _sent(store, AskAgain(cycle_id=cycle, model=model, usd_max=usd_max), within_s).data
 

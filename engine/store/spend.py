@@ -13,6 +13,7 @@ from engine.domain.burning import burn, runs_out_ms
 from engine.domain.decision import AnsweredBy, Outcome
 from engine.domain.events import (
     AiSwitched,
+    BesideDone,
     BudgetCapped,
     BudgetHeld,
     BudgetPosted,
@@ -76,6 +77,7 @@ class _Facts:
     trades: int = 0
     fallback: int = 0
     over_budget: int = 0
+    beside: dict[tuple[str, str], int] = field(default_factory=dict)
     pnl: Decimal | None = None
     in_usd: bool = False
 
@@ -149,6 +151,9 @@ def _results(facts: _Facts, since_ms: int) -> Question[None]:
     for _ts_ms, event in (yield from _events(CycleDone.KIND, first, "TRUE")):
         facts.fallback += event.answered_by is AnsweredBy.FALLBACK
         facts.over_budget += event.outcome is Outcome.OVER_BUDGET
+    for _ts_ms, event in (yield from _events(BesideDone.KIND, first)):
+        key = (event.purpose.value, event.outcome.value)
+        facts.beside[key] = facts.beside.get(key, 0) + 1
     agents = {call.held.agent for call in _deciding(facts.calls) if call.held_ms >= since_ms}
     if agents:
         yield from _trades(facts, agents, first)
@@ -214,6 +219,10 @@ def _summary(calls: list[Call], facts: _Facts) -> Record:
         "by_model": _grouped(calls, ("provider", "model")),
         "by_agent": _grouped(calls, ("agent",)),
         "by_purpose": _by_purpose(calls),
+        "beside": [
+            {"purpose": purpose, "outcome": outcome, "questions": count}
+            for (purpose, outcome), count in sorted(facts.beside.items())
+        ],
     }
 
 

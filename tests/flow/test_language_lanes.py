@@ -165,6 +165,15 @@ async def test_a_shadow_that_fails_is_shown_and_the_agent_trades_on(
     assert posted == table.books.spend.total.usd == COST + beside(table).lane_spent
 
 
+async def test_a_vendor_s_spending_limit_rests_the_shadow_and_not_the_agent(sit: Sit) -> None:
+    table = await sit(model="here:model-1", model_1=Says(HOLD, usage=USAGE), model_2=Fails(402))
+    await slot(table)
+    await slot(table)
+    assert [body["model"] for body in table.double.asked].count("model-2") == 1
+    assert (beside(table).outcomes, beside(table).last) == ({"RATE_LIMITED": 1, "OVER_BUDGET": 1}, "OVER_BUDGET")
+    assert table.books.asking.outcomes == {("thinker", "DECIDED"): 2}
+
+
 async def test_at_rest_the_store_tells_what_the_shadow_cost(sit: Sit) -> None:
     table = await sit(model_2=Says(HOLD, usage=USAGE))
     await slot(table)

@@ -25,15 +25,17 @@ from engine.domain.caps import AiBudget
 from engine.domain.events import AskedBeside, BesideDone, BudgetHeld, BudgetPosted, HoldTagged, OrderIntended
 from engine.domain.money import plain
 from engine.domain.policy import AiRules, Policy
+from engine.errors import StoreLockedError
 from engine.runtime import rerun_cycle, verify
 from engine.runtime.asking_again import Again
 from engine.store.freezing import freeze, thaw
 from engine.store.reader import Reader
 from engine.store.spend import spend
-from tests.flow.model_double import Answer, Fails, ModelDouble, Says
+from tests.flow.model_double import Answer, Fails, ModelDouble, Says, Silence
 from tests.flow.model_kit import FREE, HOLD, RATES, WIDE, Table, agent_of
 from tests.flow.pty_kit import Console
 from tests.flow.test_rerun import explained
+from tests.flow.test_socket_flow import until
 
 ROOM = AiBudget(usd_per_day=Decimal(9), tokens_per_day=10**9, usd_per_month=Decimal(9), tokens_per_month=10**9)
 BUY = '{"decision": "buy", "symbol": "BTC/USDT", "quantity": 0.30, "confidence": 0.9, "reasoning": "weak"}'
@@ -119,6 +121,7 @@ async def test_a_rerun_is_no_decision_and_shares_neither_its_count_nor_its_cost(
     by_purpose = {row["purpose"]: (row["calls"], row["usd"]) for row in told["summary"]["by_purpose"]}
     assert by_purpose == {"decision": (1, plain(cost)), "rerun": (1, plain(cost))}
     assert (told["summary"]["decisions"], told["summary"]["usd_per_decision"]) == (1, plain(cost))
+    assert told["summary"]["beside"] == [{"purpose": "rerun", "outcome": "DECIDED", "questions": 1}]
     assert [(row["purpose"], row["agent"]) for row in told["ledger"]] == [("decision", "thinker"), ("rerun", "trader")]
 
 
@@ -192,6 +195,22 @@ async def test_beside_a_running_engine_it_goes_over_its_socket_and_shows_the_dif
     assert {each["field"]: each["now"] for each in hold["differences"]}["direction"] == "hold"
     assert (bad["asked"]["outcome"], "differences" in bad, len(prices)) == ("PARSE_FAILED", False, 3)
     assert {row.purpose for row in table.rows(BesideDone)} == {Purpose.RERUN}
+
+
+async def test_an_engine_that_leaves_meanwhile_posts_all_that_was_held(sit: Sit) -> None:
+    seat = await sit(Silence())
+    table = seat.table
+    server = ControlServer(Engine(table.core, None, seat.handlers, table.stream, SystemClock()), table.paths.socket)
+    await server.start()
+    asking = asyncio.create_task(
+        asyncio.to_thread(rerun_cycle, table.paths.root, seat.cycle, model=seat.model, agree=lambda _price: None)
+    )
+    await until(lambda: len(seat.double.asked) == 2)
+    await server.stop()
+    with pytest.raises(StoreLockedError):
+        await asking
+    (cut,) = table.rows(AskedBeside)
+    assert (cut.outcome.value, cut.cost_usd, table.books.spend.holds) == ("TIMED_OUT", cut.reserved_usd, {})
 
 
 async def test_at_rest_the_command_is_the_engine_for_a_moment_and_wants_a_yes(

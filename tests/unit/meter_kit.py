@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from engine.clock import ManualClock
-from engine.domain.budget import Cap, Caps, Window
+from engine.domain.budget import Cap, Caps, Purpose, Window
 from engine.domain.prices import ModelPrice, PriceList, Rates, Tier
 from engine.llm.journal_meter import JournalMeter
 from engine.llm.meter import Hold, OverBudget
@@ -39,22 +40,23 @@ class MeterBench:
         self.meter = JournalMeter(self.journal, self.clock, prices=PRICES, caps=lambda: self.in_force)
 
     def hold(
-        self, tokens: int = 1000, out: int = 100, *, agent: str = "a", model: str = "acme:small", cycle: str = "a.1"
-    ) -> Hold | OverBudget:
+        self, tokens: int = 1000, out: int = 100, *, agent: str = "a", model: str = "acme:small", cycle: str = "a.1",
+        purpose: Purpose | None = None,
+    ) -> Hold | OverBudget:  # fmt: skip
         """Ask for a hold now; 1,000 tokens asked and 100 answered are 0.0045 USD at most."""
         provider, _colon, name = model.partition(":")
         return self.meter.hold(
             provider=provider, model=name, agent=agent, cycle_id=cycle, input_tokens=tokens, output_tokens_max=out,
-            now_ms=self.clock.now_ms(),
+            now_ms=self.clock.now_ms(), purpose=purpose,
         )  # fmt: skip
 
-    def held(self, *args: int, **kwargs: str) -> Hold:
+    def held(self, *args: int, **kwargs: Any) -> Hold:
         """Ask for a hold that must be given."""
         hold = self.hold(*args, **kwargs)
         assert isinstance(hold, Hold), hold
         return hold
 
-    def refused(self, *args: int, **kwargs: str) -> OverBudget:
+    def refused(self, *args: int, **kwargs: Any) -> OverBudget:
         """Ask for a hold that must be refused."""
         refusal = self.hold(*args, **kwargs)
         assert isinstance(refusal, OverBudget), refusal

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from engine.domain.budget import Cap, Window
+from engine.domain.budget import Cap, Purpose, Window
 from engine.llm.meter import BudgetCode, Hold, Usage
 from engine.store.verify import verify
 from tests.unit.meter_kit import DAY_MS, TIER, MeterBench, capped
@@ -65,15 +65,16 @@ class Budget(RuleBasedStateMachine):
         return usd, tokens
 
     @rule(agent=st.sampled_from(AGENTS), model=st.sampled_from(MODELS), asked=st.integers(1, 3000),
-          answered=st.integers(1, 900))  # fmt: skip
-    def hold(self, agent: str, model: str, asked: int, answered: int) -> None:
+          answered=st.integers(1, 900), purpose=st.sampled_from((None, *Purpose)))  # fmt: skip
+    def hold(self, agent: str, model: str, asked: int, answered: int, purpose: Purpose | None) -> None:
         day = self._today()
         (usd, tokens), cap = self._totals(day, int), self.bench.in_force[0]
-        given = self.bench.hold(asked, answered, agent=agent, model=model)
+        given = self.bench.hold(asked, answered, agent=agent, model=model, purpose=purpose)
         worst = (TIER.input * asked + TIER.output * answered).scaleb(-6)
         if isinstance(given, Hold):
             assert not self.is_off
             assert given.usd == worst
+            assert self.bench.journal.books.spend.holds[given.hold_id].purpose is purpose
             month_usd, month_tokens = self._totals(month(day), month)
             month_cap, total = self.bench.in_force[1], asked + answered
             assert usd + worst <= cap.usd

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.domain.budget import Cap, Window
-from engine.domain.events import AiSwitched, BudgetCapped, BudgetHeld, BudgetPosted, Incident
+from engine.domain.budget import Cap, Purpose, Window
+from engine.domain.events import AiSwitched, BudgetCapped, BudgetHeld, BudgetPosted, HoldTagged, Incident
 from engine.domain.prices import PriceList
 from engine.errors import StoreError
 from engine.llm.meter import BudgetCode, Usage
@@ -253,3 +253,19 @@ def test_a_clock_that_ran_a_year_ahead_is_taken_for_seen_when_a_person_switches_
     assert bench.refused().code is BudgetCode.OVER_CAP
     bench.clock.set_ms(START_MS + 2 * DAY_MS)
     bench.held()
+
+
+def test_what_is_asked_beside_trading_is_counted_apart_also_after_a_crash(tmp_path: Path) -> None:
+    bench = MeterBench(tmp_path / "store")
+    bench.meter.post(bench.held(), Usage(input_tokens=500, output_tokens=50))
+    bench.held(purpose=Purpose.RERUN, agent="trader")
+    bench.journal.close()
+    again = MeterBench(tmp_path / "store")
+    assert again.meter.post_left_open(START_MS) == 1
+    spend = again.journal.books.spend
+    assert spend.spent(Window.DAY, "purpose:rerun").usd == Decimal("0.0045")
+    assert (spend.spent(Window.DAY).calls, spend.spent(Window.DAY).cycles) == (2, 1)
+    with pytest.raises(StoreError, match="is not open"):
+        again.journal.record(START_MS, HoldTagged(hold_id="h2", purpose=Purpose.SHADOW))
+    again.journal.close()
+    assert verify(again.paths).ok
