@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from enum import Enum
+from functools import cache
 from hashlib import sha256
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -55,6 +56,11 @@ def from_canonical(kind: type[T], text: str) -> T:
         raise StoreError(f"a {kind.__name__} on record cannot be read: {error!r}; use a newer quarterdeck.") from None
 
 
+@cache  # they are text until they are asked for, and a start reads the policy and each agent several times
+def _hints_of(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
 def _value(hint: Any, data: Any) -> Any:
     if isinstance(hint, types.UnionType):  # a value, or the word that switches it off, or nothing
         is_word = Off in get_args(hint) and data == Off.OFF
@@ -62,7 +68,7 @@ def _value(hint: Any, data: Any) -> Any:
             return Off.OFF if is_word else None
         return data if type(data) in get_args(hint) else _value(get_args(hint)[0], data)
     if isinstance(hint, type) and is_dataclass(hint):
-        hints = get_type_hints(hint)
+        hints = _hints_of(hint)
         return hint(**{name: _value(hints[name], inner) for name, inner in data.items()})
     parts = get_args(hint)
     if get_origin(hint) is tuple:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import gc
 import importlib
 import inspect
 import json
@@ -26,6 +27,7 @@ import resource
 import signal
 import sqlite3
 import sys
+import tempfile
 import time
 import traceback
 from collections import Counter
@@ -60,6 +62,7 @@ from engine.runtime.hosts import ConsoleOptions, EngineHost
 from engine.store import database, journal
 from engine.store.anchor import Anchor
 from engine.store.journal import Journal
+from tests.flow.pty_kit import Desk, waves
 
 COMMANDS: dict[str, Command] = {
     "halt": Halt(actor="test", reason="the test said so"),
@@ -295,9 +298,21 @@ def ended(pid: int, within_s: float) -> int | None:
     return os.waitstatus_to_exitcode(found[1])
 
 
+def warm_up() -> None:
+    """Live two lives here, so that what a process imports and works out once is there in each that is forked."""
+    importlib.import_module("aiohttp.web")
+    with tempfile.TemporaryDirectory(prefix="qd-") as folder:
+        desk = Desk(Path(folder), waves(120), "quick", "second")
+        options = ConsoleOptions(store=desk.store, config_dir=desk.config, feed=str(desk.recording), speed=0)
+        for bars in (60, 0):
+            assert asyncio.run(live(options, "", bars)) == 0
+    gc.collect()
+    gc.freeze()  # or each life looks through all of it at each collection
+
+
 def main() -> None:
     """Start lives and tell of their ends until stdin closes; what lives then is killed."""
-    importlib.import_module("aiohttp.web")  # what a life would import by itself, 0.3 s each time
+    warm_up()
     alive: set[int] = set()
     for line in sys.stdin:
         asked = json.loads(line)

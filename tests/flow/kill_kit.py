@@ -26,7 +26,7 @@ from engine.store.database import is_begun
 from tests.flow.pty_kit import ROOT, Desk, waves
 
 KILLED = -signal.SIGKILL
-BARS = 20_000
+BARS = 6_000
 DEADLINE_S = 60.0
 NEVER_THERE = {"NOT_SENT", "REJECTED"}
 IN_DOUBT = {"INTENT_RECORDED", "UNKNOWN", "CANCEL_PENDING"}

@@ -19,7 +19,7 @@ from engine.errors import QuarterdeckError, StoreLockedError
 from engine.paths import StorePaths
 from engine.runtime import verify
 from tests.flow.kill_kit import KILLED, Nursery, Rig
-from tests.flow.pty_kit import eventually, is_free, shell
+from tests.flow.pty_kit import eventually, is_free, shell, waves
 
 SEED = 20_261_120
 KILLS = 20
@@ -51,7 +51,7 @@ def goes_on(rig: Rig) -> None:
     rig.live(bars=0)
     rig.check_settled()
     fills = len(rig.desk.ask("fills"))
-    rig.live(bars=60)
+    rig.live(bars=36)
     rig.check_settled()
     assert len(rig.desk.ask("fills")) > fills
 
@@ -159,7 +159,7 @@ def test_killed_after_a_halt_is_on_disk_nothing_trades_until_a_person_resumes(ri
     rig.die(f"{at}@1", do="halt@40")
     creates = rig.created()
     for _start in range(2):
-        rig.live(bars=200)
+        rig.live(bars=60)
         rig.check_settled()
         assert (rig.state(), rig.created()) == ("HALTED", creates)
 
@@ -171,7 +171,7 @@ def test_killed_in_a_halt_nobody_was_told_of_the_file_still_halts(rig: Rig, at: 
     creates = rig.created()
     (rig.store / "HALT").touch()
     for _start in range(2):
-        rig.live(bars=200)
+        rig.live(bars=60)
         rig.check_settled()
         assert rig.created() == creates
     (rig.store / "HALT").unlink()
@@ -218,7 +218,7 @@ def test_after_twenty_kills_at_random_every_invariant_holds(
 ) -> None:
     rng, struck, began = random.Random(SEED), [], time.monotonic()
     with tempfile.TemporaryDirectory(prefix="qd-") as folder:
-        rig = Rig(nursery, Path(folder) / "a")
+        rig = Rig(nursery, Path(folder) / "a", waves(20_000))
         for kill in range(1, KILLS + 1):
             struck.append(rig.die_at_random(rng))
             if kill % 5 == 0:
