@@ -54,7 +54,6 @@ class SimGateway:
         self._die = die
         self._on_create = on_create
         self._on_cancel = on_cancel
-        self._sizes: dict[str, Decimal] = {}
         self._inbox: list[tuple[int, VenueUpdate]] = []
         venue.hear = self._hear
 
@@ -152,8 +151,8 @@ class SimGateway:
         """Tell whether protection grows: were that lost, its next fill would look like an overfill, and halt (L5)."""
         if not isinstance(update, ResizeUpdate):
             return False
-        before, self._sizes[update.client_order_id] = self._sizes.get(update.client_order_id, ZERO), update.qty
-        return bool(before) and update.qty > before
+        order = self._venue.orders[update.client_order_id]
+        return order.qty > order.was_qty
 
     async def _ask(self, site: Site) -> Fault | None:
         self._must_live()

@@ -16,6 +16,7 @@ from engine.domain.events import (
     Incident,
     OrderIntended,
     OrderResized,
+    OrderShown,
     OrdersUpdated,
     Recorded,
     StateChanged,
@@ -85,6 +86,8 @@ class Shadow:
         elif isinstance(event, OrdersUpdated):
             for order_id in event.client_order_ids:
                 self.told[order_id] = event.status
+        elif isinstance(event, OrderShown):  # back to life, and said with it
+            self.told[event.client_order_id] = OrderStatus.OPEN
         elif isinstance(event, OrderResized):
             self.covers[event.client_order_id] = event.qty
         elif isinstance(event, StateChanged):

@@ -23,13 +23,17 @@ RESTING = (OrderType.LIMIT, OrderType.TAKE_PROFIT)
 
 @dataclass(slots=True)
 class SimOrder:
-    """One order. shown_ms: from when on a query finds it. waits: protection whose entry has not filled yet."""
+    """One order. shown_ms: from when on a query finds it. waits: protection whose entry has not filled yet.
+
+    was_qty: what it covered before its size changed last.
+    """
 
     request: OrderRequest
     qty: Decimal
     shown_ms: int
     parent: str = ""
     waits: bool = False
+    was_qty: Decimal = ZERO
     status: OrderStatus = OrderStatus.OPEN
     filled: Decimal = ZERO
     received: Decimal = ZERO
@@ -230,7 +234,7 @@ class SimVenue:
         started = [leg for leg in entry.legs if leg.waits and covered > 0 and leg.status.is_working]
         for leg in entry.legs:
             if leg.status.is_working and covered > 0:
-                leg.qty, leg.waits = covered, False
+                leg.was_qty, leg.qty, leg.waits = leg.qty, covered, False
                 self.hear(ResizeUpdate(client_order_id=leg.id, qty=covered))
         self._tell_status(started, OrderStatus.OPEN)
 
@@ -259,7 +263,7 @@ class SimVenue:
             if cut == order.open_qty:
                 self.cancel(order.id, reason="the position closed")
             else:
-                order.qty -= cut
+                order.was_qty, order.qty = order.qty, order.qty - cut
                 self.hear(ResizeUpdate(client_order_id=order.id, qty=order.qty))
 
     def _tell_status(self, orders: Iterable[SimOrder], status: OrderStatus, reason: str = "") -> None:
