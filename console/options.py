@@ -132,7 +132,7 @@ def config_option(function: F) -> F:
 
 _AGENT_OPTIONS = [
     click.option("--asset-pair", multiple=True, metavar="PAIR", help="What to trade; repeat it, or a,b,c."),
-    click.option("--model", metavar="P:M", help="provider:model; heuristic:sma_cross when not given."),
+    click.option("--model", metavar="P:M", help="provider:model, or a name in prices.toml; else heuristic:sma_cross."),
     click.option("--set", "set_", multiple=True, metavar="KEY=VALUE", help="A setting of the model; may repeat."),
     click.option("--timeframe", metavar="5m", help="Length of the candles the agent reads."),
     click.option("--take-profit", metavar="5%", help="Leave a position this far in profit; off for never."),

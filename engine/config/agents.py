@@ -25,6 +25,7 @@ from engine.config.fields import (
     words,
 )
 from engine.config.instruments import Instruments
+from engine.config.models import ModelNames
 from engine.config.providers import PROVIDER, with_provider
 from engine.config.toml import read_toml
 from engine.domain.agent import (
@@ -45,7 +46,6 @@ FOLDER = "agents"
 INTERVAL_MS_MIN = 10_000
 
 _NAME = pattern(r"[a-z0-9][a-z0-9-]{0,31}", 'up to 32 small letters, digits and hyphens, such as "dip-buyer"')
-MODEL = pattern(r"[a-z0-9_]{1,20}:\S{1,80}", '"provider:model", such as "heuristic:sma_cross"')
 CONFIDENCE = share(zero=True)
 TRADES_PER_DAY = whole(0, 100_000)
 NOTIONAL = money()
@@ -65,9 +65,9 @@ NO_LIMITS = frozenset(
 """What an agent is, rather than what it may do: edited freely, in force from the next start on."""
 
 
-def load_agent(path: Path, instruments: Instruments) -> AgentConfig:
-    """Read one agent file; its instruments become keys of the list."""
-    read = read_table(with_provider(read_toml(path)), str(path), _top(instruments))
+def load_agent(path: Path, instruments: Instruments, models: ModelNames | None = None) -> AgentConfig:
+    """Read one agent file; its instruments become keys of the list. models: that a bare name may mean."""
+    read = read_table(with_provider(read_toml(path)), str(path), _top(instruments, models or ModelNames()))
     read.pop("provider", None)  # it stands before the model's name
     agent = AgentConfig(**read.pop("on_failure", {}), **read)
     check_units(agent, instruments, f"{path} [protection]")
@@ -82,8 +82,9 @@ def agent_files(config_dir: Path) -> list[Path]:
 def load_agents(config_dir: Path, instruments: Instruments) -> tuple[AgentConfig, ...]:
     """Read every agent file of a configuration directory, in agent-name order; one name twice is refused."""
     found: dict[str, tuple[AgentConfig, Path]] = {}
+    models = ModelNames(config_dir)
     for path in agent_files(config_dir):
-        agent = load_agent(path, instruments)
+        agent = load_agent(path, instruments, models)
         if agent.name in found:
             raise UsageError(f"{path} and {found[agent.name][1]} both name their agent {agent.name}; rename one.")
         found[agent.name] = (agent, path)
@@ -98,11 +99,11 @@ def name(where: str, value: Any) -> str:
     return read
 
 
-def _top(instruments: Instruments) -> dict[str, Key]:
+def _top(instruments: Instruments, models: ModelNames) -> dict[str, Key]:
     listed = words(instruments.key_of, least=1)
     return {
         "name": Key("name", name, required=True),
-        "model": Key("model", MODEL, required=True),
+        "model": Key("model", models.full, required=True),
         "provider": Key("provider", PROVIDER),
         "instruments": Key("instruments", listed, required=True),
         "timeframe": Key("timeframe_ms", timeframe, required=True),
@@ -113,13 +114,13 @@ def _top(instruments: Instruments) -> dict[str, Key]:
         "goal": Key("goal", text(400)),
         "risk_appetite": Key("risk_appetite", whole(0, 100)),
         "prompt": Key("prompt", _prompt),
-        "shadow": Key("shadow", or_off(MODEL)),
+        "shadow": Key("shadow", or_off(models.full)),
         "approval_expires": Key("approval_ttl_ms", APPROVAL_TTL),
         "model_settings": Key("model_settings", _settings),
         "schedule": Key("schedule", _schedule),
         "protection": Key("protection", _protection),
         "limits": Key("limits", _limits(words(instruments.key_of))),
-        "on_failure": Key("on_failure", _on_failure),
+        "on_failure": Key("on_failure", _on_failure({**_FAILURE, "fallback": Key("fallback", or_off(models.full))})),
     }
 
 
@@ -270,7 +271,7 @@ def governed_keys(listed: Parser) -> dict[str, Key]:
 def key_names() -> set[str]:
     """Return every key that an agent's file may have, by its place in it."""
     inside = {"limits": limit_keys(text()), "protection": _PROTECTION, "on_failure": _FAILURE}
-    top = set(_top(Instruments(()))) - set(inside)
+    top = set(_top(Instruments(()), ModelNames())) - set(inside)
     return top | {f"{table}.{name}" for table, keys in inside.items() for name in keys}
 
 
@@ -305,7 +306,7 @@ _OF_METHOD = {
 
 
 _FAILURE = {
-    "fallback": Key("fallback", or_off(MODEL)),
+    "fallback": Key("fallback", or_off(ModelNames().full)),
     "pause_after": Key("pause_after_failures", whole(1, 1_000)),
     "backoff": Key("backoff_ms", duration(least_ms=1_000, most_ms=86_400_000)),
     "backoff_max": Key("backoff_max_ms", duration(least_ms=1_000, most_ms=86_400_000)),
@@ -313,8 +314,8 @@ _FAILURE = {
 }
 
 
-def _on_failure(where: str, value: Any) -> dict[str, Any]:
-    return read_table(value, _inside(where, "on_failure"), _FAILURE)
+def _on_failure(keys: Mapping[str, Key]) -> Parser:
+    return lambda where, value: read_table(value, _inside(where, "on_failure"), keys)
 
 
 def _inside(where: str, table: str) -> str:

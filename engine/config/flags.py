@@ -17,6 +17,7 @@ from engine.config import agents, policy
 from engine.config.distances import as_fields, check_units, distance
 from engine.config.fields import share, shown, timeframe
 from engine.config.instruments import Instruments
+from engine.config.models import ModelNames
 from engine.config.toml import refuse_secrets
 from engine.domain.agent import AgentConfig, Protection, Schedule
 from engine.domain.intent import Autonomy
@@ -60,16 +61,19 @@ def flags_to_agent(
     model: str | None = None,
     pairs: Sequence[str] = (),
     timeframe_ms: int = DEFAULT_TIMEFRAME_MS,
+    models: ModelNames | None = None,
 ) -> AgentConfig:
     """Return the agent that flags describe, over a base agent where there is one.
 
-    model, pairs (instrument keys) and timeframe_ms stand in for flags not given. Raises UsageError, naming the flag.
+    model, pairs (instrument keys) and timeframe_ms stand in for flags not given. models: that a bare name may mean.
+    Raises UsageError, naming the flag.
     """
-    agent = base or _plain_agent(flags, model, pairs, timeframe_ms)
+    names = models or ModelNames()
+    agent = base or _plain_agent(flags, model, pairs, timeframe_ms, names)
     named = _pairs(flags, instruments)
     made = replace(
         agent,
-        model=agents.MODEL("--model", flags["model"]) if flags.get("model") else agent.model,
+        model=names.full("--model", flags["model"]) if flags.get("model") else agent.model,
         instruments=named or agent.instruments,
         timeframe_ms=timeframe("--timeframe", flags["timeframe"]) if flags.get("timeframe") else agent.timeframe_ms,
         autonomy=_autonomy(flags) or agent.autonomy,
@@ -101,7 +105,7 @@ def flags_to_policy(flags: Flags, base: Policy) -> Policy:
 
 def check_flags(flags: Flags, config_dir: Path) -> None:
     """Raise UsageError when run-agent's flags, over the files of a configuration directory, cannot be used."""
-    flags_to_agent(flags, Instruments.load(config_dir))
+    flags_to_agent(flags, Instruments.load(config_dir), models=ModelNames(config_dir))
     flags_to_policy(flags, policy.policy_of(config_dir))
 
 
@@ -114,28 +118,32 @@ def agents_of(
     pairs: Sequence[str] = (),
     timeframe_ms: int = DEFAULT_TIMEFRAME_MS,
 ) -> tuple[AgentConfig, ...]:
-    """Return one agent for each word: an agent file, the name of one in the configuration, or "provider:model".
+    """Return one agent for each word: an agent file, the name of one in the configuration, or a model.
 
     No word: one agent from the flags. Agents of the same name are told apart by a number; in name order.
     """
+    models = ModelNames(config_dir)
     made = [
         flags_to_agent(
-            flags, instruments, base=base, model=None if base else word, pairs=pairs, timeframe_ms=timeframe_ms
+            flags, instruments, base=base, model=None if base else word, pairs=pairs, timeframe_ms=timeframe_ms,
+            models=models,
         )
         for word in (list(words) or [flags.get("model") or DEFAULT_MODEL])
-        for base in [_agent_file(word, instruments, config_dir)]
-    ]
+        for base in [_agent_file(word, instruments, config_dir, models)]
+    ]  # fmt: skip
     return tuple(sorted(_told_apart(made), key=lambda agent: agent.name))
 
 
-def _agent_file(word: str, instruments: Instruments, config_dir: Path | None) -> AgentConfig | None:
+def _agent_file(word: str, instruments: Instruments, config_dir: Path | None, models: ModelNames) -> AgentConfig | None:
     if ":" in word and not word.endswith(".toml"):
         return None
     named = config_dir / agents.FOLDER / f"{word}.toml" if config_dir and "/" not in word else None
     if named is not None and named.exists():
-        return agents.load_agent(named, instruments)
+        return agents.load_agent(named, instruments, models)
     if word.endswith(".toml"):
-        return agents.load_agent(Path(word), instruments)
+        return agents.load_agent(Path(word), instruments, models)
+    if models.knows(word):
+        return None
     raise UsageError(
         f"--agent {word} is neither an agent file, nor the name of one in the configuration, nor a model; "
         f'write a path ending in .toml, or a model such as "{DEFAULT_MODEL}".'
@@ -151,8 +159,10 @@ def _told_apart(made: Iterable[AgentConfig]) -> list[AgentConfig]:
     return apart
 
 
-def _plain_agent(flags: Flags, model: str | None, pairs: Sequence[str], timeframe_ms: int) -> AgentConfig:
-    chosen: str = agents.MODEL("--model", flags.get("model") or model or DEFAULT_MODEL)
+def _plain_agent(
+    flags: Flags, model: str | None, pairs: Sequence[str], timeframe_ms: int, models: ModelNames
+) -> AgentConfig:
+    chosen = models.full("--model", flags.get("model") or model or DEFAULT_MODEL)
     if not pairs and not flags.get("asset_pair"):
         raise UsageError('--asset-pair is missing; name what to trade, such as "--asset-pair BTC/USDT".')
     name = re.sub(r"[^a-z0-9]+", "-", chosen.partition(":")[2].lower()).strip("-")[:32]

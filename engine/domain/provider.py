@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+HEURISTICS = ("sma_cross", "rsi_reversion", "macd_momentum", "breakout")
+"""The deterministic models that come with the program, of the provider "heuristic"."""
+
 
 class Protocol(StrEnum):
     """What a server speaks."""

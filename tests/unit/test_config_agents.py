@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from engine.config import Instruments, load_agent, load_agents
+from engine.config import Instruments, agents_of, load_agent, load_agents
 from engine.domain.agent import AgentConfig, AgentLimits, Distance, Measure, Protection, Schedule
 from engine.domain.intent import Autonomy, Mode
 from engine.domain.policy import OnMissing
+from engine.domain.provider import HEURISTICS
 from engine.errors import UsageError
+from engine.llm.heuristic import MODELS
 
 HEAD = """
 name = "dip-buyer"
@@ -168,7 +170,7 @@ def test_every_candle_and_nought(tmp_path: Path, listed: Instruments) -> None:
 TOP = [
     ('name = "dip-buyer"', 'name = "Dip Buyer"', "name", 'up to 32 small letters, digits and hyphens, such as "dip-bu'),
     ('name = "dip-buyer"', 'name = "trader"', "name trader", "is taken by the engine itself; choose another."),
-    ("heuristic:rsi_reversion", "rsi", 'model "rsi"', 'must be "provider:model", such as "heuristic:sma_cross".'),
+    ("heuristic:rsi_reversion", "rsi", 'model "rsi"', 'must be "provider:model", such as "heuristic:sma_cross", or'),
     ("timeframe =", "timefrme =", "timefrme", "is not a known key; did you mean timeframe?"),
     ('timeframe = "5m"', "", "timeframe", "is missing; add it."),
     ('"5m"', "5", "timeframe 5", 'is not a duration with a unit; write "5s" or "5m".'),
@@ -367,3 +369,71 @@ def test_a_way_of_sizing_without_what_it_needs_or_beside_another_is_refused(
     with pytest.raises(UsageError) as raised:
         load_agent(path, Instruments.load())
     assert str(raised.value).startswith(f"{path} {message}")
+
+
+PRICED = """
+dated = 2026-10-24
+[models."anthropic:claude-haiku-5-5"]
+input = "1"
+output = "5"
+context = 1000
+[models."openai:gpt-5-mini"]
+input = "1"
+output = "5"
+context = 1000
+[models."openrouter:gpt-5-mini"]
+input = "1"
+output = "5"
+context = 1000
+"""
+
+
+@pytest.fixture
+def priced(tmp_path: Path) -> Path:
+    """A configuration that lists what three models charge."""
+    (tmp_path / "prices.toml").write_text(PRICED, encoding="utf-8")
+    (tmp_path / "agents").mkdir()
+    return tmp_path
+
+
+def named(priced: Path, model: str, more: str = "") -> Path:
+    path = priced / "agents" / "dip.toml"
+    path.write_text(HEAD.replace("heuristic:rsi_reversion", model) + more, encoding="utf-8")
+    return path
+
+
+def test_bare_name_of_a_model_that_one_provider_lists_is_that_providers(priced: Path, listed: Instruments) -> None:
+    named(priced, "claude-haiku-5-5", '\nshadow = "breakout"\n[on_failure]\nfallback = "sma_cross"\n')
+    (agent,) = load_agents(priced, listed)
+    assert (agent.model, agent.shadow, agent.fallback) == (
+        "anthropic:claude-haiku-5-5", "heuristic:breakout", "heuristic:sma_cross",
+    )  # fmt: skip
+    named(priced, "gpt-5-mini", '\nprovider = "openrouter"\n')
+    assert [each.model for each in load_agents(priced, listed)] == ["openrouter:gpt-5-mini"]
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("gpt-5-mini", "is a model of several providers; write openai:gpt-5-mini or openrouter:gpt-5-mini."),
+        ("claude-haiku-5", "is no model that prices.toml lists; did you mean anthropic:claude-haiku-5-5?"),
+        ("llama", 'must be "provider:model", such as "heuristic:sma_cross", or a name that prices.toml lists.'),
+    ],
+)
+def test_bare_name_that_does_not_mean_one_model_is_refused_with_what_to_write(
+    priced: Path, listed: Instruments, model: str, said: str
+) -> None:
+    path = named(priced, model)
+    with pytest.raises(UsageError) as refused:
+        load_agents(priced, listed)
+    assert str(refused.value) == f'{path} model "{model}" {said}'
+
+
+def test_flags_take_a_bare_name_as_the_files_do(priced: Path, listed: Instruments) -> None:
+    words = ["claude-haiku-5-5", "breakout"]
+    made = agents_of(words, {}, listed, config_dir=priced, pairs=("paper:BTC/USDT",))
+    assert [agent.model for agent in made] == ["heuristic:breakout", "anthropic:claude-haiku-5-5"]
+
+
+def test_names_of_the_heuristics_are_those_that_answer() -> None:
+    assert set(HEURISTICS) == set(MODELS)

@@ -113,7 +113,14 @@ def test_a_share_as_max_position_bounds_the_part_of_equity(listed: Instruments) 
             '--analysis-frequency "soon" is not a duration with a unit; write "90s", "30m", "1h" or "1d".',
         ),
         ({"max_daily_trades": "many"}, '--max-daily-trades "many" is not a whole number; write one such as 10.'),
-        ({"model": "gpt"}, '--model "gpt" must be "provider:model", such as "heuristic:sma_cross".'),
+        (
+            {"model": "gpt"},
+            '--model "gpt" must be "provider:model", such as "heuristic:sma_cross", or a name that prices.toml lists.',
+        ),
+        (
+            {"model": "sma_cros"},
+            '--model "sma_cros" is no model that prices.toml lists; did you mean heuristic:sma_cross?',
+        ),
         (
             {"approval_mode": "telegram"},
             (
