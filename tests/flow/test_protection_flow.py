@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from decimal import Decimal
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from engine import api
 from engine.control.views import snapshot
@@ -22,7 +25,7 @@ from engine.domain.portfolio import Position
 from engine.execution.gateway import AmbiguousSendError, StatusUpdate
 from engine.execution.protection import in_doubt, is_covered, strays_of
 from engine.llm.client import ModelAnswer, ModelRequest, Settings
-from tests.flow.conftest import WIDE
+from tests.flow.conftest import WIDE, Scripted, World
 from tests.unit.desk_kit import BTC, Bench, FakeVenue, buy
 
 KEY = "paper:BTC/USDT"
@@ -302,6 +305,50 @@ async def test_a_venue_that_refuses_a_target_is_asked_less_and_less_often(make_w
     assert len(sent) == 3, "after 10, 30 and 70 s, and not a dozen times"
 
 
+# Whatever happens
+
+STEPS = st.sampled_from(
+    ["50000", "49500", "51500", "48990", "52000", "stop gone", "target gone", "halt", "resume", "late", "restart"]
+)
+
+
+async def lived(root: Path, steps: list[str], agent: AgentConfig) -> None:
+    """Buy, sell a part, buy again, while the venue takes protection away and the engine is halted and started again."""
+    plan = {0: BUY, 2: {"direction": Direction.SELL, "quantity": Decimal("0.4")}, 5: BUY}
+    world = await World(root, Scripted(plan), agent, policy(OnMissing.REPAIR), durable=True).start()
+    await world.bars(2, "50000")
+    for step in steps:
+        role = {"stop gone": OrderRole.STOP, "target gone": OrderRole.TARGET}.get(step)
+        for order in [o for o in world.books.orders.values() if o.role is role]:
+            await world.parts.gateway.cancel(order.client_order_id)
+        if step == "restart":
+            world.close()
+            world = await World(root, Scripted(), agent, policy(OnMissing.REPAIR), durable=True).start()
+        elif step in ("halt", "resume"):
+            await world.handlers.handle(api.Halt() if step == "halt" else api.Resume(reason="go on"))
+        elif role is None and step != "late":
+            await world.bar(step)
+        await after(world, 7 if step == "late" else 1)
+    await world.handlers.handle(api.Halt())
+    for _ in range(4):
+        await world.bar("50000")
+        await after(world, 10)
+    held, shown = world.position(), await world.core.gateway.open_orders()
+    kinds = [(api.OrderType.STOP, held), (api.OrderType.TAKE_PROFIT, held)] if held else []
+    assert [(kind, sum(o.qty - o.filled_qty for o in shown if o.order_type is kind)) for kind, _ in kinds] == kinds
+    assert len({order.order_type for order in shown}) == len(kinds), "and nothing else rests"
+    world.close()
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(STEPS, max_size=10))
+def test_whatever_happens_what_is_held_ends_up_with_its_stop_and_its_target(
+    tester: AgentConfig, steps: list[str]
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="qd-guard-") as folder:
+        asyncio.run(lived(Path(folder) / "s", steps, tester))
+
+
 # What nobody here opened
 
 
@@ -362,6 +409,21 @@ async def test_the_trader_protects_it_and_it_stays_protected_over_a_restart(make
     await revived.bar("45990")
     assert (revived.position("external"), await revived.core.gateway.open_orders()) == (0, [])
     assert revived.books.wishes.by == {}, "it died with its position"
+
+
+async def test_a_trade_of_his_own_without_a_stop_is_protected_by_his_later_word(make_world: Make) -> None:
+    world = await make_world(policy=policy(OnMissing.REPAIR))
+    await world.bar("50000")
+    order = api.Ticket(instrument=KEY, side=api.Side.BUY, order_type=api.OrderType.MARKET, qty=Decimal("0.1"))
+    shown = (await world.handlers.handle(api.PreviewTicket(ticket=order))).data
+    assert (await world.handlers.handle(api.SubmitTicket(ticket=order, preview_id=shown.preview_id))).ok
+    await world.bar("50000")
+    asked = api.Protect(instrument="BTC/USDT", agent="trader", stop=Decimal(48_000))
+    assert (await world.handlers.handle(asked)).ok
+    await world.handlers.handle(api.CancelAll(include_protection=True))
+    await world.core.on_heartbeat()
+    await after(world, 10)
+    assert stops(world) == [(Decimal(48_000), Decimal("0.1"))]
 
 
 async def test_left_bare_by_word_it_is_not_called_unprotected_any_more(make_world: Make) -> None:
@@ -497,6 +559,16 @@ async def test_a_trailing_stop_begins_where_it_was_after_a_restart(
     revived = await make_world(agent=trailing(tester), root=tmp_path / "kept", durable=True)
     await revived.bar("51600")
     assert await at_venue(revived) == [(Decimal(51_480), 1)]
+
+
+async def test_a_trailed_stop_that_is_lost_is_put_back_where_it_was_last(make_world: Make, tester: AgentConfig) -> None:
+    world = await make_world({0: BUY}, agent=trailing(tester))
+    await world.bars(2, "50000")
+    await world.bar("51000")
+    assert (await world.handlers.handle(api.CancelAll(include_protection=True))).ok
+    await world.core.on_heartbeat()
+    await after(world, 10)
+    assert stops(world) == [(Decimal("50490.00"), 1)], "and not at the 49000 of its entry"
 
 
 def test_a_trailing_stop_in_a_replay_gives_the_same_journal_each_time(
