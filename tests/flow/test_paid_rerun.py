@@ -125,29 +125,30 @@ async def test_a_rerun_is_no_decision_and_shares_neither_its_count_nor_its_cost(
     assert [(row["purpose"], row["agent"]) for row in told["ledger"]] == [("decision", "thinker"), ("rerun", "trader")]
 
 
-@pytest.mark.parametrize(
-    ("answer", "outcome"),
-    [
-        (Says('{"decision": "buy"}', usage=USAGE), "PARSE_FAILED"),
-        (Says(BUY.replace("BTC/USDT", "paper:BTC/USDT"), usage=USAGE), "PARSE_FAILED"),
-        (Says(BUY, usage=USAGE, stop="max_tokens"), "TRUNCATED"),
-        (Says(BUY, usage=USAGE, model="model-2"), "WRONG_MODEL"),
-        (Fails(500), "PROVIDER_DOWN"),
-        (Fails(402), "RATE_LIMITED"),
-    ],
+FAILURES: tuple[tuple[str, Answer], ...] = (
+    ("PARSE_FAILED", Says('{"decision": "buy"}', usage=USAGE)),
+    ("PARSE_FAILED", Says(BUY.replace("BTC/USDT", "paper:BTC/USDT"), usage=USAGE)),
+    ("TRUNCATED", Says(BUY, usage=USAGE, stop="max_tokens")),
+    ("WRONG_MODEL", Says(BUY, usage=USAGE, model="model-2")),
+    ("PROVIDER_DOWN", Fails(500)),
+    ("RATE_LIMITED", Fails(402)),
 )
-async def test_a_rerun_that_fails_is_an_outcome_charged_counted_and_told_and_switches_nothing_off(
-    sit: Sit, answer: Answer, outcome: str
-) -> None:
-    seat = await sit(answer)
+
+
+async def test_a_rerun_that_fails_is_an_outcome_charged_counted_and_told_and_switches_nothing_off(sit: Sit) -> None:
+    seat = await sit(*(answer for _outcome, answer in FAILURES))
     table = seat.table
-    reply = await seat.ask("1")
-    assert (reply.ok, reply.data["outcome"]) == (True, outcome)
-    assert Decimal(reply.data["usd"]) == table.rows(BudgetPosted)[-1].usd > 0
-    assert table.books.beside.of(Purpose.RERUN, "thinker") == {outcome: 1}
-    assert any(line.startswith(f"agent RERUN {outcome}") for line in table.lines())
-    assert len(seat.double.asked) == 2
+    for number, (outcome, _answer) in enumerate(FAILURES):
+        reply = await seat.ask("1")
+        assert (reply.ok, reply.data["outcome"]) == (True, outcome)
+        assert Decimal(reply.data["usd"]) == table.rows(BudgetPosted)[-1].usd > 0
+        assert any(line.startswith(f"agent RERUN {outcome}") for line in table.lines())
+        assert len(seat.double.asked) == 2 + number
+    counts = {"PARSE_FAILED": 2, "TRUNCATED": 1, "WRONG_MODEL": 1, "PROVIDER_DOWN": 1, "RATE_LIMITED": 1}
+    assert table.books.beside.of(Purpose.RERUN, "thinker") == counts
     assert table.books.spend.off == {}
+    rested = await seat.ask("1")
+    assert (rested.data["outcome"], len(seat.double.asked)) == ("OVER_BUDGET", 1 + len(FAILURES))
 
 
 async def test_a_rerun_needs_models_switched_on_a_price_room_and_what_was_agreed_to(sit: Sit) -> None:
