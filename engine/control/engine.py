@@ -15,7 +15,7 @@ from engine.control.handlers import Handlers
 from engine.control.stream import Stream
 from engine.control.upkeep import Upkeep
 from engine.control.watchdog import Watchdog
-from engine.domain.market import FeedEvent
+from engine.domain.market import FeedEvent, SourceKind
 from engine.market.feed import Feed
 from engine.triggers.schedule import WallSchedule
 
@@ -113,7 +113,8 @@ class Engine:
 
     def refresh(self) -> None:
         """Build the snapshot that readers get."""
-        progress = getattr(self.feed, "progress", None)  # a recording has an end, a market has none
+        is_recorded = self.core.source.kind is SourceKind.REPLAY  # a recording has an end, a market has none
+        progress = getattr(self.feed, "progress", None) if is_recorded else None
         self.latest = views.snapshot(self.core, mono_ms=self.wall.mono_ms(), progress=progress, finished=self.finished)
 
     async def _drive(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from engine.domain.market import FeedEvent, Source
 
@@ -44,4 +44,13 @@ class Feed(Protocol):
 
     def events(self) -> AsyncIterator[FeedEvent]:
         """Yield what happens, in time order; ends when a recording ends."""
+        ...
+
+
+@runtime_checkable
+class ResumableFeed(Feed, Protocol):
+    """A feed on a clock of its own, which can go on where an earlier run of the same store has lived to."""
+
+    def resume_after(self, ts_ms: int) -> None:
+        """Let what is not warm begin after this time; to be called before events()."""
         ...

@@ -89,6 +89,11 @@ class SimulatedFeed:
             for each in sorted(instruments, key=lambda one: one.key)
         ]
 
+    def resume_after(self, ts_ms: int) -> None:
+        """Let bars that are not warm open at this time at the earliest: an earlier run has lived until then."""
+        opens_ms = -(-ts_ms // self._interval_ms) * self._interval_ms
+        self._start_ms = max(self._start_ms, opens_ms - self._warm_bars * self._interval_ms)
+
     async def events(self) -> AsyncIterator[FeedEvent]:
         """Yield quotes and books, where asked for, and an Instant for each bar's close; ends after the last bar."""
         waits = self._speed > 0 and not isinstance(self._clock, ManualClock)

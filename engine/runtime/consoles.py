@@ -31,7 +31,7 @@ from engine.domain.policy import Policy
 from engine.errors import UsageError
 from engine.ids import new_store_id
 from engine.keys import Keychain
-from engine.market.feed import Feed
+from engine.market.feed import Feed, ResumableFeed
 from engine.market.recording import Recording
 from engine.market.replay_feed import ReplayFeed
 from engine.paths import StorePaths
@@ -163,7 +163,7 @@ async def _serve(
     """Open the store, wire the core, reconcile, and listen on the control socket."""
     stream, paths, wall = Stream(), StorePaths(root), SystemClock()
     journal = open_store(paths, plan, clock.now_ms(), stream)
-    if isinstance(feed, ReplayFeed) and isinstance(clock, ManualClock):
+    if isinstance(feed, ResumableFeed) and isinstance(clock, ManualClock):
         feed.resume_after(journal.books.last_ts_ms)
         clock.set_ms(max(clock.now_ms(), journal.books.last_ts_ms))
     parts = assemble(plan, journal, stream, clock, durable=True)

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from engine.clock import ManualClock
+from engine.clock import MINUTE_MS, ManualClock
 from engine.domain.instrument import Instrument
 from engine.domain.market import FeedEvent, Instant, OrderBook, Quote, SourceKind
 from engine.errors import UsageError
@@ -135,6 +135,15 @@ async def test_speed_waits_an_interval_from_bar_to_bar_on_the_clock() -> None:
     feed = SimulatedFeed([ONE], seed=1, clock=clock, start_ms=T0, bars=3, speed=60)
     assert len([event async for event in feed.events()]) == 3
     assert clock.slept == [1000.0] * 2
+
+
+async def test_a_store_that_lived_ahead_of_the_wall_goes_on_from_there() -> None:
+    feed = SimulatedFeed([ONE], seed=1, clock=ManualClock(), start_ms=T0, bars=20, warm_bars=10)
+    feed.resume_after(T0 + 100 * MINUTE_MS + 1)
+    seen = instants([event async for event in feed.events()])
+    assert next(one.ts_ms for one in seen if not one.warm) == T0 + 102 * MINUTE_MS
+    feed.resume_after(T0)
+    assert instants([event async for event in feed.events()])[0].ts_ms == seen[0].ts_ms
 
 
 def test_a_start_between_bars_is_refused() -> None:
