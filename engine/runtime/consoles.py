@@ -21,6 +21,7 @@ from engine.config import (
 )
 from engine.control.engine import Engine
 from engine.control.handlers import Handlers
+from engine.control.pauses import spare_what_is_there
 from engine.control.socket import ControlServer
 from engine.control.stream import Stream
 from engine.control.upkeep import Upkeep
@@ -186,6 +187,7 @@ async def _serve(
     server = ControlServer(engine, paths.socket)
     await server.start()
     stack.push_async_callback(server.stop)
+    spare_what_is_there()
     return engine
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
+from engine.control.pauses import spare_what_is_there
 from engine.domain.caps import AiBudget
 from engine.domain.decision import Outcome
 from engine.domain.events import CycleDone
@@ -58,6 +59,7 @@ async def _seated(folder: Path, url: str, agents: int) -> Table:
     for number in range(WARM_BARS):
         await table.bar(str(50_000 + 40 * (number % 7)), warm=True)
     table.parts.models.prepare()
+    spare_what_is_there()  # as every engine does before it runs
     return table
 
 

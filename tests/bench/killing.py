@@ -15,6 +15,7 @@ from engine.api import Resume, TradingState
 from engine.clock import MINUTE_MS, SystemClock
 from engine.control.engine import Engine
 from engine.control.handlers import Handlers
+from engine.control.pauses import spare_what_is_there
 from engine.control.stream import Stream
 from engine.domain.agent import AgentConfig, AgentLimits, Protection
 from engine.domain.events import FundsMoved
@@ -145,6 +146,7 @@ async def _engine(stack: AsyncExitStack, root: Path) -> tuple[Engine, Ticks, Par
         parts.gateway.deposit(one.base, Decimal(50))
         journal.record(clock.now_ms(), FundsMoved(asset=one.base, amount=Decimal(50), value=50 * PRICE, reason="bench"))
     ticks = Ticks([one.key for one in plan.instruments])
+    spare_what_is_there()  # as every engine does before it runs
 
     async def nothing(name: str, args: dict[str, str]) -> object:
         return []

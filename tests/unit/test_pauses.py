@@ -1,0 +1,14 @@
+"""What an engine keeps out of the garbage collector's sight."""
+
+import gc
+
+from engine.control.pauses import spare_what_is_there
+
+
+def test_what_is_made_after_the_first_look_stays_with_the_collector() -> None:
+    spare_what_is_there()
+    spared = gc.get_freeze_count()
+    made = [[number] for number in range(1_000)]
+    spare_what_is_there()
+    assert 0 < gc.get_freeze_count() <= spared
+    assert any(each is made for each in gc.get_objects())
