@@ -12,7 +12,15 @@ from engine.config import canonical_json, config_hash
 from engine.config.instruments import Instruments
 from engine.control.admin import AdminSecret
 from engine.domain.agent import AgentConfig
-from engine.domain.events import AdminTried, AgentRegistered, ApprovalClosed, Event, Incident, PolicyAdopted
+from engine.domain.events import (
+    AdminTried,
+    AgentRegistered,
+    ApprovalClosed,
+    Event,
+    Incident,
+    PolicyAdopted,
+    PolicyVersioned,
+)
 from engine.domain.governance import AskedBy, ChangeRequest, PolicyChange, Verdict
 from engine.domain.intent import Mode
 from engine.domain.policy import GovernanceRules, Policy
@@ -21,7 +29,7 @@ from engine.errors import RefusedError
 from engine.governance.agent_fields import AGENT_PREFIX
 from engine.governance.document import Document, proposed, with_limits
 from engine.governance.environment import Overlay, overlaid
-from engine.governance.starting import at_start
+from engine.governance.starting import at_start, while_away
 from engine.governance.validity import refuse_change, refuse_document
 from engine.governance.versions import (
     OPEN_MAX,
@@ -57,6 +65,7 @@ class Ruled:
         else:
             at_start(drafting, asked, self._rules(drafting.document.policy), mode)
         self.events: tuple[Event, ...] = tuple(drafting.events)
+        self._away = tuple(self.away(drafting.book, self.events))
         self.document = drafting.document
         self.policy, self.overlays = overlaid(self.document.policy, environ)
         if self.policy != self.document.policy or drafting.book.version != book.version > 0:
@@ -77,14 +86,22 @@ class Ruled:
         aside = [o for o in self.overlays if o.change is not None and not o.applies]
         told = [Incident(code="POLICY_ENV", text=each.sentence[:300]) for each in aside]
         adopted = PolicyAdopted(policy_hash=config_hash(self.policy), policy_json=canonical_json(self.policy))
-        return (*self.events, *told, adopted)
+        return (*self.events, *told, adopted, *self._away)
 
-    def agents_changed(self, book: PolicyBook, document: Document) -> Iterator[AgentRegistered]:
-        """Yield the agents that a document sets otherwise than they were last registered."""
+    def agents_changed(
+        self, book: PolicyBook, document: Document, events: Iterable[Event]
+    ) -> Iterator[AgentRegistered]:
+        """Yield the agents that a document sets otherwise than they were last registered, those that are away too."""
         for agent in self.filed.values():
             made = with_limits(agent, document.agents)
             if book.registered.get(agent.name) != canonical_json(made):
                 yield registered(made)
+        yield from self.away(book, events)
+
+    def away(self, book: PolicyBook, events: Iterable[Event]) -> Iterator[AgentRegistered]:
+        """Yield the agents without a file here whose limits new versions change."""
+        changes = [change for event in events if isinstance(event, PolicyVersioned) for change in event.changes]
+        yield from map(registered, while_away(book.registered, self.filed, changes))
 
 
 def registered(agent: AgentConfig) -> AgentRegistered:
@@ -290,7 +307,8 @@ class Governor:
             ApprovalClosed(approval_id=waiting, answer="refused", actor="policy", note=stale)
             for waiting in self._core.desk.approvals.waiting
         ]
-        self._journal(*drafting.events, adopted, *self.ruled.agents_changed(self.book, document), *closed)
+        changed = self.ruled.agents_changed(self.book, document, drafting.events)
+        self._journal(*drafting.events, adopted, *changed, *closed)
         for each in closed:
             self._core.desk.approvals.take(each.approval_id)
         self.ruled.document, self.ruled.policy, self.ruled.overlays = document, policy, overlays

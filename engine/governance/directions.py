@@ -24,7 +24,7 @@ class Way:
 
     def sense(self, old: Any, new: Any) -> Sense:
         """Return which way a change from old to new goes; equal values are NEUTRAL."""
-        if old == new or self is FREE:
+        if old == new or self is FREE or (self is ADDED_LOOSENS and not set(old) & set(new)):
             return Sense.NEUTRAL
         return Sense.LOOSENS if self.looser(old, new) else Sense.TIGHTENS
 
@@ -73,6 +73,7 @@ LESS_LOOSENS = Way("less loosens", _less)
 CEILING_OR_OFF = Way("more loosens; off is no ceiling", _or_off(_more))
 FLOOR_OR_OFF = Way("less loosens; off is no floor", _or_off(_less))
 LONGER_LIST_LOOSENS = Way("another name loosens; an empty list allows all", _wider_list)
+ADDED_LOOSENS = Way("another beside those it has loosens; others in their place make another agent of it", _wider_list)
 SHORTER_LIST_LOOSENS = Way("a name less loosens", lambda old, new: not set(new) >= set(old))
 ANY_LOOSENS = Way("any change needs approval", lambda old, new: True)
 FURTHER_LOOSENS = Way("further off loosens, and so does another measure; off is none", _further)
@@ -165,7 +166,7 @@ POLICY_WAYS: dict[str, Way] = {
 }
 
 AGENT_WAYS: dict[str, Way] = {
-    "instruments": LONGER_LIST_LOOSENS,
+    "instruments": ADDED_LOOSENS,
     "autonomy": ordered("observe", "approve", "auto"),
     "capital_share": MORE_LOOSENS,
     "approval_expires": MORE_LOOSENS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from engine.config import canonical_json, from_canonical
 from engine.domain.agent import AgentConfig
@@ -156,6 +156,28 @@ def _is_hold(change: PolicyChange) -> bool:
     name, key = parts_of(change.field)
     field = fields_of_agents()[key]
     return field.way.sense(field.parse(name, change.new), field.parse(name, change.old)) is Sense.LOOSENS
+
+
+def while_away(
+    registered: Mapping[str, str], filed: Collection[str], changes: Iterable[PolicyChange]
+) -> tuple[AgentConfig, ...]:
+    """Return the agents whose files are not at hand, as a version sets them; else their files would seem edited later.
+
+    registered: agent -> its settings as they were last put in force, canonical.
+    """
+    made: dict[str, AgentConfig] = {}
+    for change in changes:
+        name, key = parts_of(change.field)
+        if change.field.startswith(AGENT_PREFIX) and name not in filed and name in registered:
+            agent = made.get(name) or from_canonical(AgentConfig, registered[name])
+            field = fields_of_agents()[key]
+            new = field.parse(name, change.new)
+            made[name] = without_hold(agent, _others(agent, new)) if key == INSTRUMENTS else field.put(agent, new)
+    return tuple(made.values())
+
+
+def _others(agent: AgentConfig, let_in: Collection[str]) -> tuple[str, ...]:
+    return tuple(key for key in agent.instruments if key not in let_in)
 
 
 def only(changes: Iterable[PolicyChange], fields: set[str]) -> tuple[PolicyChange, ...]:

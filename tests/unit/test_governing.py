@@ -446,6 +446,23 @@ def test_agent_that_was_away_is_compared_with_what_it_last_ran_with() -> None:
     assert (trades(desk), desk.waiting()) == (100, ["cr-1"])
 
 
+@pytest.mark.parametrize(
+    "wanted",
+    [edited(trades_per_day=200), replace(AGENT, instruments=(*AGENT.instruments, "paper:ETH/USDT"))],
+    ids=["limit", "instrument"],
+)
+async def test_loosening_that_is_approved_while_the_agent_is_away_is_in_force_when_it_is_back(
+    wanted: AgentConfig,
+) -> None:
+    desk = Desk(Policy())
+    desk.start(Policy(), agent=wanted)
+    desk.start(Policy(), agent=replace(AGENT, name="b"))
+    assert desk.waiting() == ["cr-1"]
+    await desk.governor.approve("cr-1", desk.code("cr-1"), PASSPHRASE, "", "admin")
+    desk.start(Policy(), agent=wanted)
+    assert (desk.agents["a"].config, desk.waiting()) == (wanted, [])
+
+
 def test_request_of_an_agent_file_made_stale_by_another_version_is_asked_anew() -> None:
     desk = Desk(Policy())
     wanted = edited(trades_per_day=200)

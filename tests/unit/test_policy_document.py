@@ -191,7 +191,8 @@ def test_every_limit_of_an_agents_file_is_written_as_text_and_put_back(agent: Ag
         ("protection.missing", "alarm", "off", Sense.TIGHTENS),
         ("autonomy", "auto", "approve", Sense.TIGHTENS),
         ("instruments", '["A", "B"]', '["A"]', Sense.TIGHTENS),
-        ("instruments", '["A"]', '["B"]', Sense.LOOSENS),
+        ("instruments", '["A"]', '["A", "B"]', Sense.LOOSENS),
+        ("instruments", '["A"]', '["B"]', Sense.NEUTRAL),
         ("limits.qty_max", "5", "off", Sense.LOOSENS),
     ],
 )
