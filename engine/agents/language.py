@@ -6,7 +6,7 @@ asked, the agent's own deterministic fallback answers, and says so (R7).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
@@ -40,11 +40,6 @@ if TYPE_CHECKING:
 FALLBACK_ON = (Outcome.TIMED_OUT, Outcome.RATE_LIMITED, Outcome.PROVIDER_DOWN, Outcome.OVER_BUDGET)
 """Nobody answered: then the fallback may. A bad answer, or inputs too old, are no decision and no fallback (R7)."""
 NOT_MENTIONED = "not mentioned"
-
-
-def never_locked() -> str:
-    """Say that the provider's key is at hand."""
-    return ""
 
 
 SETTINGS = (
@@ -82,8 +77,7 @@ class LanguageClient:
     """Answers for one agent. model: without its provider; fallback: what stands in; timeout_ms: of one attempt.
 
     barred: why it may not be asked here at all, "" when it may. waits: its cycles run beside the engine's other work,
-    for an answer takes seconds. locked: why its key is locked, "" when it is not: then it waits for the trader, and
-    nothing stands in, for the vendor is neither down nor asked. purpose: of what is asked beside trading.
+    for an answer takes seconds. purpose: of what is asked beside trading.
     """
 
     config: AgentConfig
@@ -95,7 +89,6 @@ class LanguageClient:
     turns: Turns
     timeout_ms: int
     barred: str = ""
-    locked: Callable[[], str] = never_locked
     briefing: Briefing | None = None
     desk: Desk | None = None
     meter: Meter | None = None
@@ -138,7 +131,7 @@ class LanguageClient:
             return Outcome.OVER_BUDGET, (), self.barred or "there is no budget to ask a model with"
         if not desk.surroundings.policy.ai.live_inference:
             return Outcome.OVER_BUDGET, (), "live inference is off by policy"
-        if why := self.locked():
+        if why := self.asker.locked():  # the trader has only to type: nothing stands in
             return Outcome.KEYS_LOCKED, (), why
         deadline_ms = self.wall.mono_ms() + self._deadline_ms()
         async with self.turns.one():

@@ -51,13 +51,23 @@ Note = Callable[[Attempt], None]
 """Told each attempt when it is over, also one that is cancelled, before anything else is done."""
 
 
+def never_locked() -> str:
+    """Say that a provider's key is at hand."""
+    return ""
+
+
 class Asker:
-    """Asks one provider for all agents. now_ms: the engine's own clock, for the windows of budgets."""
+    """Asks one provider for all agents. now_ms: the engine's own clock, for the windows of budgets.
+
+    locked: why the provider's key is locked, "" when it is not; then it is neither down nor asked.
+    """
 
     def __init__(
-        self, name: str, chat: ChatClient, wall: Clock, now_ms: Callable[[], int], turns: Turns | None = None
-    ) -> None:
+        self, name: str, chat: ChatClient, wall: Clock, now_ms: Callable[[], int], turns: Turns | None = None,
+        locked: Callable[[], str] = never_locked,
+    ) -> None:  # fmt: skip
         self.name = name
+        self.locked = locked
         self.chat = chat
         self.breaker = Breaker(wall)
         self._wall = wall
@@ -86,7 +96,8 @@ class Asker:
         problem = self.chat.prepare()
         if problem:
             self.breaker.tell(None)
-            return Attempt(number=number, reply=_not_sent(Outcome.PROVIDER_DOWN, problem))
+            outcome = Outcome.KEYS_LOCKED if self.locked() else Outcome.PROVIDER_DOWN
+            return Attempt(number=number, reply=_not_sent(outcome, problem))
         request = self._within_deadline(question)
         async with self._turns.one():
             hold = self._hold(question, request, meter)

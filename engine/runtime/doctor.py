@@ -107,7 +107,8 @@ def _file_system(path: Path) -> Check:
 
 def _keyring() -> Check:
     problem = keyring_problem()
-    return _row("keyring", not problem, problem[:120] or "keeps secrets", "only language models need keys", bad="note")
+    advice = "only language models need keys; without a keyring `quarterdeck keys set --file` seals them in a file"
+    return _row("keyring", not problem, problem.partition(";")[0][:120] or "keeps secrets", advice, bad="note")
 
 
 def _key_file(folder: Path) -> Check:

@@ -77,7 +77,6 @@ class Models:
         return LanguageClient(
             config, model, self._asker(provider), HeuristicClient(), self._store, self._wall, self._turns,
             self._timeout_ms, barred=self._barred,
-            locked=partial(self.locked, provider),
         )  # fmt: skip
 
     def beside(self, model: str, purpose: Purpose) -> tuple[Asker, str]:
@@ -104,7 +103,7 @@ class Models:
         asker, name = self.beside(twin.model, Purpose.SHADOW)
         return LanguageClient(
             twin, name, asker, None, self._store, self._wall, self._turns, self._timeout_ms,
-            locked=partial(self.locked, provider), purpose=Purpose.SHADOW,
+            purpose=Purpose.SHADOW,
         )  # fmt: skip
 
     def attach(self, desk: Desk, agents: Iterable[RunningAgent]) -> None:
@@ -141,7 +140,8 @@ class Models:
         if key not in self.askers:
             provider = self._providers[name]
             chat = CLIENTS[provider.kind](provider, self._keys, self._wall)
-            self.askers[key] = Asker(name, chat, self._wall, self._now_ms, self._turns)
+            locked = partial(self.locked, name)
+            self.askers[key] = Asker(name, chat, self._wall, self._now_ms, self._turns, locked)
         return self.askers[key]
 
 
