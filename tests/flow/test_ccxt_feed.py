@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -174,21 +175,22 @@ async def test_a_silent_stream_is_noticed_by_our_own_clock_and_built_anew() -> N
         await reader.until(lambda _seen: len(reader.quotes) > count)
 
 
+FRAMES = ['{"e":"24hrTicker"', '{"e":"24hrTicker","s":"BTCUSDT"}', "\x00\x01", '{"s":5,"a":1,"b":2}', "[]"]
+
+
 @pytest.mark.fault("E48")
-@pytest.mark.parametrize(
-    "frame", ['{"e":"24hrTicker"', '{"e":"24hrTicker","s":"BTCUSDT"}', "\x00\x01", '{"s":5,"a":1,"b":2}', "[]"]
-)
-async def test_a_frame_that_cannot_be_read_is_no_price_and_does_not_end_the_feed(frame: str) -> None:
+async def test_a_frame_that_cannot_be_read_is_no_price_and_does_not_end_the_feed() -> None:
     async with BinancePublic(T0 + 30_000) as venue, reading(venue, staleness_ms=300) as reader:
         await first_quote(venue, reader)
-        count = len(reader.quotes)
-        await venue.say(frame)
-        async with asyncio.timeout(20):
-            while len(reader.quotes) == count:  # over the old stream or a new one
-                await venue.subscribed.wait()
-                await venue.ticker(b="100.11")
-                await asyncio.sleep(0.02)
-        assert {str(quote.bid) for quote in reader.quotes} == {"100.10", "100.11"}
+        for frame in FRAMES:
+            count = len(reader.quotes)
+            await venue.say(frame)
+            async with asyncio.timeout(20):
+                while len(reader.quotes) == count:  # over the old stream or a new one
+                    await venue.subscribed.wait()
+                    await venue.ticker(b="100.11")
+                    await asyncio.sleep(0.02)
+            assert {str(quote.bid) for quote in reader.quotes} == {"100.10", "100.11"}, frame
 
 
 BAD_TICKERS = [
@@ -202,36 +204,38 @@ BAD_TICKERS = [
 
 
 @pytest.mark.fault("E26", "E27")
-@pytest.mark.parametrize(("fields", "rule"), BAD_TICKERS)
-async def test_a_quote_without_a_price_or_a_time_is_dropped_and_counted(fields: dict[str, Any], rule: str) -> None:
+async def test_a_quote_without_a_price_or_a_time_is_dropped_and_counted() -> None:
+    counted = Counter[str]()
     async with BinancePublic(T0 + 30_000) as venue, reading(venue) as reader:
         await venue.subscribed.wait()
-        await venue.ticker(**fields)
-        await venue.ticker("BTC", b="100.11")
-        await reader.until(lambda _seen: reader.quotes)
-        assert [str(quote.bid) for quote in reader.quotes] == ["100.11"]
-        assert reader.feed.summary.skipped == {rule: 1}
+        for place, (fields, rule) in enumerate(BAD_TICKERS, 1):
+            good, counted[rule] = f"100.{10 + place}", counted[rule] + 1
+            await venue.ticker(**fields)
+            await venue.ticker("BTC", b=good)
+            await reader.until(lambda _seen, place=place: len(reader.quotes) >= place)
+            assert [str(quote.bid) for quote in reader.quotes[place - 1 :]] == [good], fields
+            assert reader.feed.summary.skipped == counted, fields
+
+
+BAD_ROWS = [
+    (["0", "200", "50", "100", "1"], "NOT_POSITIVE"),
+    (["100", "50", "200", "100", "1"], "HIGH_BELOW_LOW"),
+    ([None, "200", "50", "100", "1"], "BAD_NUMBER"),
+    (["NaN", "200", "50", "100", "1"], "NAN"),
+    (["100", "200", "50", "100", "-1"], "NEGATIVE_VOLUME"),
+]
 
 
 @pytest.mark.fault("E27")
-@pytest.mark.parametrize(
-    ("row", "rule"),
-    [
-        (["0", "200", "50", "100", "1"], "NOT_POSITIVE"),
-        (["100", "50", "200", "100", "1"], "HIGH_BELOW_LOW"),
-        ([None, "200", "50", "100", "1"], "BAD_NUMBER"),
-        (["NaN", "200", "50", "100", "1"], "NAN"),
-        (["100", "200", "50", "100", "-1"], "NEGATIVE_VOLUME"),
-    ],
-)
-async def test_a_candle_that_breaks_a_rule_is_left_out_and_counted(row: list[Any], rule: str) -> None:
-    async with BinancePublic(T0 + 10 * MINUTE_MS + 1_000) as venue:
-        bad_ms = T0 + 8 * MINUTE_MS
-        venue.bad[bad_ms] = [bad_ms, *row, bad_ms + MINUTE_MS - 1, "1", 1, "1", "1", "0"]
-        async with reading(venue) as reader:
-            await reader.until(lambda _seen: len(reader.instants) == 2)
-            assert [(one.ts_ms - T0) // MINUTE_MS for one in reader.instants] == [8, 10]
-            assert reader.feed.summary.skipped == {rule: 1}
+async def test_a_candle_that_breaks_a_rule_is_left_out_and_counted() -> None:
+    async with BinancePublic(T0 + 12 * MINUTE_MS + 1_000) as venue:
+        for place, (row, _rule) in enumerate(BAD_ROWS, 1):  # every second bar
+            bad_ms = T0 + 2 * place * MINUTE_MS
+            venue.bad[bad_ms] = [bad_ms, *row, bad_ms + MINUTE_MS - 1, "1", 1, "1", "1", "0"]
+        async with reading(venue, warm_bars=11) as reader:
+            await reader.until(lambda _seen: len(reader.instants) == 6)
+            assert [(one.ts_ms - T0) // MINUTE_MS for one in reader.instants] == [2, 4, 6, 8, 10, 12]
+            assert reader.feed.summary.skipped == {rule: 1 for _row, rule in BAD_ROWS}
 
 
 async def test_a_bar_that_comes_late_warms_up_only_and_time_does_not_go_back() -> None:
