@@ -115,7 +115,8 @@ class Router:
         if refusal:
             return self._say(prepared.client_order_ids, OrderStatus.NOT_SENT, refusal)
         self._left.add(order_id)
-        self.sending.add(order_id)
+        on_way = self._on_way(prepared)
+        self.sending |= on_way
         try:
             ack = await self._gateway.create(prepared.request)
         except OrderRejectedError as error:
@@ -125,9 +126,13 @@ class Router:
         except Exception as error:  # any other failure says as little about the venue as a dropped socket (E48)
             return self._say((order_id,), OrderStatus.UNKNOWN, repr(error))
         finally:
-            self.sending.discard(order_id)
+            self.sending -= on_way
         ended = ack.status.is_terminal and ack.status is not OrderStatus.FILLED and not ack.filled_qty
         return self._say((order_id,), ack.status if ended else OrderStatus.OPEN, ack.reason if ended else "")
+
+    def _on_way(self, prepared: Prepared) -> set[str]:
+        """Return which orders a create carries: until it has answered, no venue can be asked for any of them (O6)."""
+        return set(prepared.client_order_ids)
 
     def _recorded(self, order_id: str) -> Order:
         order = self._books.order(order_id)

@@ -191,6 +191,14 @@ class NeverAsked(Resolver):
         return
 
 
+@mutant("router")
+class GuardsThoughtThere(Router):
+    """Protection travels with its entry: while that is on its way, nobody can say that it is not there (O6, R16)."""
+
+    def _on_way(self, prepared: Prepared) -> set[str]:
+        return {prepared.request.client_order_id}
+
+
 @mutant("resolver")
 class OldAnswerTakenForNew(Resolver):
     """An order is absent as of when the venue was asked, not as of when a slow answer came (R10, O6)."""
