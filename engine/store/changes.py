@@ -29,6 +29,7 @@ def policy_requests(limit: int | None = 100, open_only: bool = False) -> Questio
     """
     rows = yield from _rows()
     found: dict[str, Record] = {}
+    version = max((event.version for _ts_ms, event in rows if isinstance(event, PolicyVersioned)), default=0)
     for ts_ms, event in rows:
         if isinstance(event, ChangeRequested):
             found[event.request_id] = _request_row(ts_ms, event)
@@ -39,7 +40,11 @@ def policy_requests(limit: int | None = 100, open_only: bool = False) -> Questio
             )  # fmt: skip
         elif isinstance(event, PolicyVersioned) and event.request_id in found:
             found[event.request_id].update(status="in force", version=event.version)
-    kept = [row for row in reversed(found.values()) if not open_only or row["status"] in ("pending", "approved")]
+    waiting = [row for row in found.values() if row["status"] in ("pending", "approved")]
+    for row in waiting:
+        if row["base_version"] != version:
+            row["note"] = f"stale: version {version} is in force; propose it again"
+    kept = waiting[::-1] if open_only else list(reversed(found.values()))
     return kept if limit is None else kept[:limit]
 
 

@@ -256,6 +256,10 @@ def test_change_is_proposed_seen_approved_and_told_from_the_shell(
     assert events == ["in force", "approved", "requested", "in force"]
     code, text = said("status")
     assert "policy version 3" in text
+    assert said("policy", "propose", "--set", "limits.open_positions=9", "--reason", "more")[0] == 0
+    assert said("policy", "propose", "--set", "limits.open_positions=7", "--reason", "less")[0] == 0
+    (row,) = json.loads(said("policy", "requests", "--json")[1])
+    assert row["note"] == "stale: version 4 is in force; propose it again"
     assert verify(store).ok
 
 
