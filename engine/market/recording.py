@@ -179,18 +179,21 @@ class Recording:
             try:
                 parts = line.split(delimiter)
                 t, o, h, l, c, v = pick(parts)  # noqa: E741
-                ts = int(t) * times.scale if times.scale else days[t[:10]] + clocks[t[10:]]
+                try:
+                    ts = int(t) * times.scale if times.scale else days[t[:10]] + clocks[t[10:]]
+                except KeyError:  # a day or a time of day that is new to the reader
+                    ts = times.read(t)
                 opened, high, low, close, volume = number(o), number(h), number(l), number(c), number(v)
                 if tick is not None:
                     opened, high = nearest_price(opened, tick), nearest_price(high, tick)
                     low, close = nearest_price(low, tick), nearest_price(close, tick)
-                if ts != track.due_ms or len(parts) != count:
+                if ts is None or ts != track.due_ms or len(parts) != count:
                     raise ValueError
                 if not (
                     zero < low <= opened <= high < too_large and low <= close <= high and zero <= volume < too_large
                 ):
                     raise ValueError
-            except (ValueError, KeyError, IndexError, InvalidOperation):
+            except (ValueError, IndexError, InvalidOperation):
                 if line and (candle := rows.candle(row, line)) is not None:
                     candles.append(candle)
                 continue
