@@ -8,7 +8,9 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
+from textual.reactive import Reactive
 from textual.screen import Screen
+from textual.widget import Widget
 from textual.widgets import Input
 
 from engine.api import AgentControl, AgentStatus, AgentView, StreamLine
@@ -46,6 +48,7 @@ class OverviewScreen(Screen[None]):
     """Live panes over one model; while something covers it, nothing in it is drawn."""
 
     AUTO_FOCUS = "#stream"
+    focused: Reactive[Widget | None] = Reactive(None, repaint=False)  # else each tab sends the whole screen again
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "app.approve", "Approve", id="approve"),
         Binding("t", "app.ticket", "Ticket", id="ticket"),
