@@ -20,11 +20,10 @@ from engine.paths import StorePaths
 from engine.runtime import verify
 from tests.flow.kill_kit import KILLED, Nursery, Rig
 from tests.flow.pty_kit import eventually, is_free, shell, waves
+from tests.memory import MEMORY
 
 SEED = 20_261_120
 KILLS = 20
-MEMORY = Path("/dev/shm")
-"""A kill is no power cut: what a store in memory keeps of it, a disk keeps as well. Random kills use the disk."""
 RECOVERY = ("lock after", "start commit", "sizes after", "late fill commit", "late fill after", "settle before",
             "compare before", "reconcile after", "take up after")  # fmt: skip
 
@@ -41,8 +40,8 @@ def nursery() -> Iterator[Nursery]:
 
 @pytest.fixture
 def rig(nursery: Nursery) -> Iterator[Rig]:
-    """Make a store in memory, where there is a file system for that."""
-    with tempfile.TemporaryDirectory(prefix="qd-", dir=MEMORY if MEMORY.is_dir() else None) as folder:
+    """Make a store in memory, where there is a file system for that; the random kills use the disk."""
+    with tempfile.TemporaryDirectory(prefix="qd-", dir=MEMORY) as folder:
         yield Rig(nursery, Path(folder) / "a")
 
 

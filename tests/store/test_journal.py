@@ -297,7 +297,8 @@ def test_a_store_opens_only_for_its_mode_and_a_replay_never_for_live_L10(
     Journal.open(paths).close()
 
 
-def test_a_live_store_opens_for_live(paths: StorePaths) -> None:
+def test_a_live_store_opens_for_live(disk: Path) -> None:
+    paths = StorePaths(disk / "store")
     Journal.create(paths, START_MS, replace(LIVE_DATA, mode=Mode.LIVE)).close()
     Journal.open(paths, mode=Mode.LIVE).close()
 

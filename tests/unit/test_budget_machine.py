@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from engine.domain.budget import Cap, Purpose, Window
 from engine.llm.meter import BudgetCode, Hold, Usage
 from engine.store.verify import verify
+from tests.memory import MEMORY
 from tests.unit.meter_kit import DAY_MS, TIER, MeterBench, capped
 
 AGENTS = ("a", "b")
@@ -38,7 +39,7 @@ class Budget(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.root = Path(tempfile.mkdtemp(prefix="budget-"))
+        self.root = Path(tempfile.mkdtemp(prefix="budget-", dir=MEMORY))
         self.bench = MeterBench(self.root / "store", capped("0.05", 20_000))
         self.open: list[Open] = []
         self.spent: list[tuple[int, Decimal, int]] = []
