@@ -42,7 +42,7 @@ def measure_keys(home: Path, tries: int) -> Iterator[Row]:
     draw, times_ms = random.Random(3), []
     try:
         console.until("ACTIVE", PATIENCE_S)
-        console.read_for(8.0)
+        _warm(console, home / "store")
         first, began, heard = query(home / "store", "status", {}), time.perf_counter(), len(console.heard)
         for _ in range(tries):
             console.read_for(draw.uniform(0.3, 0.9))
@@ -57,6 +57,15 @@ def measure_keys(home: Path, tries: int) -> Iterator[Row]:
         console.close()
     drawn = f"{(len(console.heard) - heard) / took / 1000:.0f} KB/s drawn"
     yield from _rows(times_ms, f"{_load(first, last, took)}, {drawn}")
+
+
+def _warm(console: Watched, store: Path) -> None:
+    """Wait until the bars that only warm up have gone by: the agents then begin to decide."""
+    until = time.perf_counter() + PATIENCE_S
+    while not query(store, "status", {})["counts"]["cycles"]:
+        if time.perf_counter() > until:
+            raise RuntimeError(f"no agent decided within {PATIENCE_S:g} s")
+        console.read_for(0.5)
 
 
 def _rows(times_ms: Sequence[float], note: str) -> Iterator[Row]:
