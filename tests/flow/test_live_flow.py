@@ -363,7 +363,7 @@ async def test_fill_that_was_booked_at_the_venue_alone_is_booked_by_the_next_sta
 # Protection (R16)
 
 
-async def test_position_whose_stop_was_canceled_raises_one_alarm_after_the_deadline(make_world: Make) -> None:
+async def test_position_whose_protection_was_canceled_raises_one_alarm_for_each_part(make_world: Make) -> None:
     world = await make_world({0: BUY})
     await world.bars(2, "50000")
     await world.handlers.handle(api.CancelAll(include_protection=True))
@@ -372,7 +372,7 @@ async def test_position_whose_stop_was_canceled_raises_one_alarm_after_the_deadl
     world.clock.advance_ms(10_000)
     await world.core.on_heartbeat()
     await world.core.on_heartbeat()
-    assert world.incidents() == ["UNPROTECTED"]
+    assert world.incidents() == ["UNPROTECTED", "NO_TARGET"]
 
 
 async def test_dust_of_base_fees_is_no_position_to_a_model_and_needs_no_stop(
