@@ -110,7 +110,7 @@ class Checker:
         self._truths(books)
         self._orders(books)
         if self.shadow.overfilled:
-            halted = self.shadow.state is TradingState.HALTED or rig.journal.broken is not None
+            halted = self.shadow.overfill_halted or rig.journal.broken is not None
             self.hold("L5", halted, f"order {self.shadow.overfilled} filled beyond its quantity, no halt")
             self.shadow.overfilled = ""
 
@@ -204,7 +204,7 @@ class Checker:
             return  # its entry came to life again; it follows once that fills
         same = order.status.is_working == truth.is_working
         if truth.is_terminal and self.shadow.filled[order_id] < self.shadow.covers[order_id]:
-            same = same and (order.status is truth or S.NOT_SENT in (order.status,))
+            same = same and (order.status in (truth, S.NOT_SENT) or self._is_beyond(order_id))
         self.hold("O1", same, f"order {order_id} is {order.status} here and {truth} at the venue")
 
     def _flat(self, rig: Rig) -> None:

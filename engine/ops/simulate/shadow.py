@@ -42,8 +42,8 @@ class Shadow:
     """The rows acknowledged so far.
 
     life: how many times the engine began; life_of: in which one an order was written. told: each order's last state by
-    the rows alone; covers: its quantity; overfilled: an order that broke it; halt_said:
-    a halt was acknowledged, so that a restart must keep it.
+    the rows alone; covers: its quantity; overfilled: an order that broke it; overfill_halted: whether that halted, or
+    found trading halted; halt_said: a halt was acknowledged, so that a restart must keep it.
     """
 
     venue: SimVenue
@@ -63,6 +63,7 @@ class Shadow:
     incidents: Counter[str] = field(default_factory=Counter)
     slots: dict[tuple[str, str], str] = field(default_factory=dict)
     overfilled: str = ""
+    overfill_halted: bool = False
     _late: str = ""
 
     def take(self, rows: list[Recorded]) -> None:
@@ -107,6 +108,7 @@ class Shadow:
             raise Violation("S1", f"trading went on after a halt, by {event.actor}: {event.reason}")
         if resumes:
             self.halt_said = False
+        self.overfill_halted |= event.state is TradingState.HALTED
         self.state = event.state
 
     def _certified(self, event: FlattenEnded) -> None:
@@ -163,7 +165,7 @@ class Shadow:
         if self.told[order_id] in COMES_TO_LIFE:
             self.told[order_id] = OrderStatus.PARTIALLY_FILLED
         if self.filled[order_id] > max(intent.qty, self.covers[order_id]):
-            self.overfilled = order_id
+            self.overfilled, self.overfill_halted = order_id, self.state is TradingState.HALTED
 
     def _money(self, agent: str, fill: Fill) -> None:
         instrument = self.venue.instruments[fill.instrument]
