@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
+from engine.domain.values import quick_value
+
 
 class SourceKind(StrEnum):
     """Where prices come from; never mistaken for one another."""
@@ -31,7 +33,7 @@ class Source:
         return f"REPLAY x{self.speed:g}" if self.speed else "REPLAY MAX"
 
 
-@dataclass(frozen=True, slots=True)
+@quick_value
 class Candle:
     """One closed bar. ts_ms: its open time; it is known only from ts_ms + interval_ms on."""
 
@@ -92,7 +94,7 @@ class OrderBook:
     source: Source
 
 
-@dataclass(frozen=True, slots=True)
+@quick_value
 class Instant:
     """All bars that closed at ts_ms, in instrument order: one step of the engine (DESIGN section 10).
 

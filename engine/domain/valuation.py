@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 
 from engine.domain.instrument import Instrument
 from engine.domain.market import Source
 from engine.domain.money import ONE, ZERO
+from engine.domain.values import quick_value
 
 
-@dataclass(frozen=True, slots=True)
+@quick_value
 class Mark:
     """The price an instrument is valued at, when it was true, and where it came from."""
 

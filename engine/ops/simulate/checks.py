@@ -92,8 +92,8 @@ class Checker:
 
     def _reserved(self, order_id: str) -> Decimal:
         intent, status = self.shadow.intents[order_id], self.shadow.told[order_id]
-        if intent.side is not Side.BUY or status.is_terminal:
-            return ZERO
+        if intent.side is not Side.BUY or status.is_terminal or order_id in self.venue.beyond:
+            return ZERO  # nobody can keep money for what a venue has denied, and shows when the next is on its way
         left = max(ZERO, intent.qty - self.shadow.filled.get(order_id, 0))
         return self._cost(intent.instrument, left, intent.limit_price or intent.price)
 
