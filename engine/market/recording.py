@@ -25,21 +25,6 @@ _ROWS_PROBED = 200
 _TOO_LARGE = Decimal("1e18")
 
 
-@dataclass(slots=True)
-class _Draft:
-    """A Candle before it becomes one: a frozen class has every field set by a call, at four times the cost."""
-
-    instrument: str
-    ts_ms: int
-    interval_ms: int
-    open: Decimal
-    high: Decimal
-    low: Decimal
-    close: Decimal
-    volume: Decimal
-    source: Source
-
-
 @dataclass(frozen=True, slots=True)
 class _Shape:
     columns: Columns
@@ -173,7 +158,7 @@ class Recording:
         columns, instrument, tick = self._shape.columns, track.instrument, track.tick
         step, days, clocks = self._shape.interval_ms, times.days, times.clocks
         pick, count, delimiter = itemgetter(*columns.needed), columns.count, columns.delimiter
-        number, zero, too_large, make, source = Decimal, ZERO, _TOO_LARGE, _Draft, rows.source
+        number, zero, too_large, make, source = Decimal, ZERO, _TOO_LARGE, Candle, rows.source
         candles: list[Candle] = []
         for row, line in enumerate(lines, first_row):
             try:
@@ -199,9 +184,7 @@ class Recording:
                 continue
             track.last_ms = ts
             track.due_ms = ts + step
-            draft = make(instrument, ts, step, opened, high, low, close, volume, source)
-            draft.__class__ = Candle  # type: ignore[assignment]
-            candles.append(draft)  # type: ignore[arg-type]
+            candles.append(make(instrument, ts, step, opened, high, low, close, volume, source))
         return candles
 
     def _from_trades(self, rows: RowReader, tracks: dict[str, Track]) -> Iterator[Iterable[Candle]]:
