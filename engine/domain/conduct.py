@@ -82,8 +82,11 @@ class Conduct:
 
     def trips(self, agent: str, now_ms: int) -> RoundTrips:
         """Return an agent's round trips of the last 30 days, today included."""
-        since, total = now_ms // DAY_MS - DAYS_KEPT, RoundTrips()
-        for one in self.ended.get(agent, ()):
-            if one.day > since:
-                total = total.and_others(one.trips)
-        return total
+        since = now_ms // DAY_MS - DAYS_KEPT
+        kept = [one.trips for one in self.ended.get(agent, ()) if one.day > since]
+        return RoundTrips(
+            sum([trips.count for trips in kept]),
+            sum([trips.wins for trips in kept]),
+            sum([trips.won for trips in kept], ZERO),
+            sum([trips.lost for trips in kept], ZERO),
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal, InvalidOperation
+from functools import lru_cache
 
 ZERO = Decimal(0)
 ONE = Decimal(1)
@@ -44,7 +45,9 @@ def plain(value: Decimal) -> str:
     >>> plain(Decimal("1.500")), plain(Decimal("1E+3")), plain(Decimal("-0.0"))
     ('1.5', '1000', '0')
     """
-    text = format(value, "f")
+    text = str(value)
+    if "E" in text:
+        text = format(value, "f")
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     return "0" if text in ("-0", "") else text
@@ -126,6 +129,7 @@ def _finite_share(written: str, name: str) -> Decimal:
     return value
 
 
+@lru_cache(maxsize=256)
 def percent(value: Decimal) -> str:
     """Echo a share back as a percentage.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import lru_cache
 
 from engine.domain.instrument import Instrument
 from engine.domain.market import Source
@@ -23,6 +24,7 @@ class MissingRateError(Exception):
     """An asset is held that no declared pair or peg can value; the kill switch trips on it (R38)."""
 
 
+@lru_cache(maxsize=64)
 def money_assets(account_currency: str, usd_peg: tuple[str, ...]) -> frozenset[str]:
     """Return what counts as money, one for one: the account currency, and the pegs when it is one of them.
 

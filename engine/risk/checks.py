@@ -146,17 +146,17 @@ def refusal_cooldown(s: Situation, target: Decimal) -> Word:
 
 def trades_per_day(s: Situation, target: Decimal) -> Word:
     most = s.agent.limits.trades_per_day
-    return 0 <= s.trades_today < most, f"{s.trades_today} today", plain(Decimal(most))
+    return 0 <= s.trades_today < most, f"{s.trades_today} today", str(most)
 
 
 def account_trades_per_day(s: Situation, target: Decimal) -> Word:
     most = s.policy.limits.trades_per_day
-    return 0 <= s.account_trades_today < most, f"{s.account_trades_today} today", plain(Decimal(most))
+    return 0 <= s.account_trades_today < most, f"{s.account_trades_today} today", str(most)
 
 
 def open_positions(s: Situation, target: Decimal) -> Word:
     most = s.policy.limits.open_positions
-    return 0 <= s.open_instruments < most, f"{s.open_instruments} others open", plain(Decimal(most))
+    return 0 <= s.open_instruments < most, f"{s.open_instruments} others open", str(most)
 
 
 def size_cap(s: Situation, target: Decimal) -> Word:

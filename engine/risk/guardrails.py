@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from enum import Enum
+from functools import lru_cache
 
 from engine.domain.agent import AgentLimits
 from engine.domain.decision import Direction
@@ -50,16 +51,20 @@ class Guardrail:
         leaves, observed, limit = self.rule(s, target)
         if isinstance(leaves, Decimal):
             verdict = Verdict.PASS if leaves == target else Verdict.REDUCE
-            return RiskCheck(self.code, verdict, observed, limit), leaves
-        return RiskCheck(self.code, Verdict.PASS if leaves else Verdict.REFUSE, observed, limit), target
+            return _said(self.code, verdict, observed, limit), leaves
+        return _said(self.code, Verdict.PASS if leaves else Verdict.REFUSE, observed, limit), target
 
-    def concerns(self, s: Situation, target: Decimal) -> bool:
-        """Tell whether the guardrail has a say in this decision."""
-        if self.applies is Applies.EVERY:
-            return True
-        if self.applies is Applies.ORDER:
-            return target != s.current_qty
-        return adds_exposure(s, target) or (self.applies is Applies.ASKED and s.draft.direction is Direction.BUY)
+
+# Most of a decision's checks say what they said the last time; frozen values can be shared.
+_said = lru_cache(maxsize=1024)(RiskCheck)
+
+
+def _concerned(s: Situation, target: Decimal) -> tuple[Applies, ...]:
+    """Return whose guardrails have a say in a decision that has come to this target."""
+    ordered = (Applies.ORDER,) if target != s.current_qty else ()
+    if adds_exposure(s, target):
+        return (Applies.EVERY, Applies.MORE, Applies.ASKED, *ordered)
+    return (Applies.EVERY, Applies.ASKED, *ordered) if s.draft.direction is Direction.BUY else (Applies.EVERY, *ordered)
 
 
 class _BrokenRuleError(Exception):
@@ -190,11 +195,13 @@ def assess(s: Situation, target: Decimal, guardrails: tuple[Guardrail, ...] = GU
         return Assessment((_failed(mismatch),), s.current_qty, _failed(mismatch), "")
     said: list[RiskCheck] = []
     bound_by = ""
+    concerned = _concerned(s, target)
     for guardrail in guardrails:
-        answer = _ask(guardrail, s, target)
-        if answer is None:
+        if guardrail.applies not in concerned:
             continue
-        check, target = answer
+        check, left = _ask(guardrail, s, target)
+        if left is not target:
+            target, concerned = left, _concerned(s, left)
         said.append(check)
         if check.verdict is Verdict.REFUSE:
             return Assessment(tuple(said), s.current_qty, check, bound_by)
@@ -203,11 +210,9 @@ def assess(s: Situation, target: Decimal, guardrails: tuple[Guardrail, ...] = GU
     return Assessment(tuple(said), target, None, bound_by)
 
 
-def _ask(guardrail: Guardrail, s: Situation, target: Decimal) -> tuple[RiskCheck, Decimal] | None:
+def _ask(guardrail: Guardrail, s: Situation, target: Decimal) -> tuple[RiskCheck, Decimal]:
     # Whatever goes wrong in a check, the answer is no (S9): hence no narrower except.
     try:
-        if not guardrail.concerns(s, target):
-            return None
         check, left = guardrail(s, target)
         if left is not target:
             _require_nearer(s, target, check, left)

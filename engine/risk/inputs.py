@@ -8,6 +8,7 @@ from engine.domain.decision import Direction
 from engine.domain.market import Quote
 from engine.domain.policy import Off
 from engine.domain.risk import CheckCode
+from engine.domain.valuation import money_assets
 from engine.risk.situation import Situation
 
 CLOCK_SKEW_MS = 1_000
@@ -82,9 +83,7 @@ def not_negative(value: Decimal, name: str) -> Decimal:
 
 def require_rate(s: Situation) -> None:
     """Raise MissingInputError unless quote amounts are amounts of account currency, by name or by peg (R38)."""
-    home, pegs = s.policy.account_currency, s.policy.usd_peg
-    money = {home, *(pegs if home == "USD" or home in pegs else ())}
-    if s.instrument.quote not in money:
+    if s.instrument.quote not in money_assets(s.policy.account_currency, s.policy.usd_peg):
         raise MissingInputError(f"no rate for {s.instrument.quote}")
 
 

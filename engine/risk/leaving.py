@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import lru_cache
 
-from engine.domain.money import ZERO, percent, plain
+from engine.domain.money import ZERO, plain
 from engine.risk.situation import Situation
 
 Leaves = bool | Decimal
 """Pass or refuse; or the target that is left."""
 Word = tuple[Leaves, str, str]
 """What a check leaves, then what it observed and its limit as texts."""
+_CENT, _SMALL, _SHARE, _TENTH = Decimal("0.01"), Decimal("1e-8"), Decimal("0.0001"), Decimal("0.1")
 OFF: Word = (True, "off", "off")
 """The answer of a check whose limit the policy switches off."""
 
@@ -34,24 +36,26 @@ def added(s: Situation, target: Decimal) -> Decimal:
 
 def short(value: Decimal) -> str:
     """Write an amount to two places, a small one to eight."""
-    return plain(value.quantize(Decimal("0.01") if abs(value) >= 1 else Decimal("1e-8")))
+    return plain(value.quantize(_CENT if abs(value) >= 1 else _SMALL))
 
 
 def as_share(value: Decimal) -> str:
     """Write a share as a percentage to two places."""
-    return percent(value.quantize(Decimal("0.0001")))
+    return plain(value.quantize(_SHARE).scaleb(2)) + "%"
 
 
 def times(value: Decimal) -> str:
     """Write a multiple, such as "1.5x"."""
-    return plain(value.quantize(Decimal("0.01"))) + "x"
+    return plain(value.quantize(_CENT)) + "x"
 
 
+@lru_cache(maxsize=256)
 def seconds(duration_ms: int) -> str:
     """Write a duration in seconds."""
     return plain(Decimal(duration_ms) / 1000) + "s"
 
 
+@lru_cache(maxsize=256)
 def minutes(duration_ms: int) -> str:
     """Write a duration in minutes, to one place."""
-    return plain((Decimal(duration_ms) / 60_000).quantize(Decimal("0.1"))) + "m"
+    return plain((Decimal(duration_ms) / 60_000).quantize(_TENTH)) + "m"
