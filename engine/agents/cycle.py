@@ -137,7 +137,7 @@ def _hold(desk: Desk, agent: RunningAgent, began_ms: int, answer: ModelAnswer, h
     agent.failures = 0
     agent.decisions["hold"] = agent.decisions.get("hold", 0) + len(answer.drafts)
     agent.last, agent.last_ms = answer.drafts[0].rationale if answer.drafts else "", began_ms
-    desk.journal.record(began_ms, held)
+    desk.journal.record_hold(began_ms, held)
 
 
 async def _act(

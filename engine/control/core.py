@@ -135,6 +135,7 @@ class Core:
             await self.guard.trailing.on_candles(instant)
         if self.books.state is not TradingState.HALTED and not self.latch.halted:
             await self._run_due(instant)
+            self.journal.settle()
 
     async def on_heartbeat(self) -> None:
         """Do what is due by the clock alone: expiries, interval slots, the halt file, a flatten under way."""
@@ -294,6 +295,7 @@ class Core:
             return
         agent = self.agents[name]
         await self._run(agent, "interval", [key for key in agent.config.instruments if self._is_warm(key, agent)])
+        self.journal.settle()
 
     async def _run_due(self, instant: Instant) -> None:
         """Run the agents whose timeframe closed with this instant, in name order (R28: a slot once)."""

@@ -69,6 +69,7 @@ class Cycles:
     async def _whole(self, agent: RunningAgent, trigger: str, instruments: Sequence[str]) -> None:
         try:
             await run_cycle(self._desk, agent, trigger, instruments)
+            self._desk.journal.settle()
             await self._after(agent)
         except Exception as error:
             await self._failed(f"a cycle of {agent.name} failed: {error!r}"[:300])

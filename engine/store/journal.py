@@ -66,6 +66,8 @@ class Journal:
         self._waiting: list[tuple[int, int, str]] = []
         self._changes = Changes(self._names)
         self._may_mend = False
+        self._holds: list[CycleHeld] = []
+        self._holds_ms = 0
         self._held: CycleHeld | None = None
         self._held_text = ""
         self._before = self.seq - found.sum.rows
@@ -154,6 +156,8 @@ class Journal:
         """
         if self._connection is None or self.broken is not None:
             raise StoreError(f"{self.paths.store_db} takes no more writes: {self.broken or 'it is closed'}.")
+        if self._holds:
+            self.settle()
         first = self.seq + 1
         if self._batch:
             self._append(ts_ms, events)
@@ -163,6 +167,23 @@ class Journal:
             self.publish([Recorded(first + offset, ts_ms, event) for offset, event in enumerate(events)])
         if not self._batch and self._is_due(ts_ms):
             self._checkpoint(ts_ms)
+
+    def record_hold(self, ts_ms: int, held: CycleHeld) -> None:
+        """Append a hold, after which nothing is done that it must be on disk for: `settle` commits it.
+
+        So all that hold at an instant share one commit. Any other record settles first, so that rows keep their order.
+        """
+        if self._batch:
+            self.record(ts_ms, held)
+            return
+        self._holds.append(held)
+        self._holds_ms = ts_ms
+
+    def settle(self) -> None:
+        """Commit the holds that were appended; raises as `record` does, after which they are gone."""
+        if self._holds:
+            holds, self._holds = self._holds, []
+            self.record(self._holds_ms, *holds)
 
     def sum_up(self) -> None:
         """Write a checkpoint if the next start would otherwise read many rows; closing does it too."""
@@ -246,6 +267,7 @@ class Journal:
             return
         try:
             if self.broken is None:
+                self.settle()
                 self.sum_up()
                 self.flush()
         finally:

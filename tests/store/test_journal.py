@@ -19,6 +19,7 @@ from engine.paths import StorePaths
 from engine.store.journal import DuplicateFillError, DuplicateOrderError, Journal
 from engine.store.tables import ACCOUNTS, STATUSES, entry_pairs
 from engine.store.verify import verify
+from engine.store.watched import watched
 from tests.store.lives import FULL_LIFE, LIVES, Life
 from tests.store.samples import BTC, GENESIS, HELD, LIVE_DATA, OPENING, START_MS, filled, round_trips
 
@@ -359,3 +360,39 @@ def test_every_status_and_account_has_its_number() -> None:
 def test_an_entry_that_does_not_net_to_zero_is_not_written_L3(lines: tuple[Posting, ...]) -> None:
     with pytest.raises(StoreError, match="net to zero"):
         entry_pairs(lines)
+
+
+def test_holds_of_one_instant_share_a_commit_and_keep_their_place(paths: StorePaths) -> None:
+    Journal.create(paths, START_MS, GENESIS, *OPENING).close()
+    commits: list[str] = []
+    heard: list[Recorded] = []
+    factory = watched(lambda sql: commits.append(sql) if sql == "COMMIT" else None, lambda sql: None)
+    journal = Journal.open(paths, factory=factory, publish=heard.extend)
+    holds = [replace(HELD, agent=name) for name in ("one", "two", "three")]
+    moved = FundsMoved(asset="USDT", amount=Decimal(1), value=Decimal(1), reason="gift")
+    commits.clear()
+
+    journal.record_hold(START_MS + 1, holds[0])
+    journal.record_hold(START_MS + 2, holds[1])
+    assert (commits, heard) == ([], [])
+    journal.settle()
+    assert len(commits) == 1
+    journal.record_hold(START_MS + 3, holds[2])
+    journal.record(START_MS + 4, moved)
+    journal.record_hold(START_MS + 5, holds[0])
+    journal.close()
+
+    assert [row.event for row in heard] == [*holds, moved, holds[0]]
+    assert [row.ts_ms - START_MS for row in heard] == [2, 2, 3, 4, 5]
+    assert verify(paths).ok
+
+
+def test_holds_of_a_broken_store_are_said_and_gone(journal: Journal) -> None:
+    journal.broken = "its disk is full"
+    journal.record_hold(START_MS + 1, HELD)
+    with pytest.raises(StoreError, match="its disk is full"):
+        journal.settle()
+    before = journal.seq
+    journal.broken = None
+    journal.settle()
+    assert journal.seq == before
