@@ -97,7 +97,7 @@ def _write_decimal(value: Any) -> str:
     if not value.is_finite() or value.adjusted() > MAX_EXPONENT:
         raise ValueError(f"{value} is not a finite amount of at most {MAX_EXPONENT + 1} digits")
     text = plain(value)
-    if len(text.partition(".")[2]) > MAX_EXPONENT:
+    if len(text) > MAX_EXPONENT and len(text.partition(".")[2]) > MAX_EXPONENT:
         raise ValueError(f"{text} has more than {MAX_EXPONENT} places")
     return text
 
@@ -232,11 +232,28 @@ def _compile_dataclass(cls: Any, inner: Compile) -> tuple[Write, Read]:
         return cls(**dict(zip(names, values, strict=False))) if by_name else cls(*values)
 
     small = not hasattr(cls, "KIND") and all(hints[name] is str or _is_enum(hints[name]) for name in names)
-    return write, _remembering(read) if small else read
+    return (_remembering_texts(write), _remembering(read)) if small else (write, read)
 
 
 def _is_enum(hint: Any) -> bool:
     return isinstance(hint, type) and issubclass(hint, Enum)
+
+
+def _remembering_texts(write: Write) -> Write:
+    # By identity: an equal value may hold a text where an enum belongs. It is kept, so that its id stays its own.
+    known: dict[int, tuple[Any, str]] = {}
+
+    def write_again(value: Any) -> str:
+        found = known.get(id(value))
+        if found is not None:
+            return found[1]
+        text = write(value)
+        if len(known) >= _REMEMBERED_MAX:
+            known.clear()
+        known[id(value)] = value, text
+        return text
+
+    return write_again
 
 
 def _remembering(read: Read) -> Read:
