@@ -83,10 +83,9 @@ class Conduct:
     def trips(self, agent: str, now_ms: int) -> RoundTrips:
         """Return an agent's round trips of the last 30 days, today included."""
         since = now_ms // DAY_MS - DAYS_KEPT
-        kept = [one.trips for one in self.ended.get(agent, ()) if one.day > since]
-        return RoundTrips(
-            sum([trips.count for trips in kept]),
-            sum([trips.wins for trips in kept]),
-            sum([trips.won for trips in kept], ZERO),
-            sum([trips.lost for trips in kept], ZERO),
-        )
+        count, wins, won, lost = 0, 0, ZERO, ZERO
+        for one in self.ended.get(agent, ()):
+            if one.day > since:
+                trips = one.trips
+                count, wins, won, lost = count + trips.count, wins + trips.wins, won + trips.won, lost + trips.lost
+        return RoundTrips(count, wins, won, lost)

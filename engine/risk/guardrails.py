@@ -49,14 +49,16 @@ class Guardrail:
 
     def __call__(self, s: Situation, target: Decimal) -> tuple[RiskCheck, Decimal]:
         leaves, observed, limit = self.rule(s, target)
+        if leaves is True or leaves is target:
+            return _said(self.code, _PASS, observed, limit), target
         if isinstance(leaves, Decimal):
-            verdict = Verdict.PASS if leaves == target else Verdict.REDUCE
-            return _said(self.code, verdict, observed, limit), leaves
-        return _said(self.code, Verdict.PASS if leaves else Verdict.REFUSE, observed, limit), target
+            return _said(self.code, _PASS if leaves == target else _REDUCE, observed, limit), leaves
+        return _said(self.code, _PASS if leaves else _REFUSE, observed, limit), target
 
 
 # Most of a decision's checks say what they said the last time; frozen values can be shared.
 _said = lru_cache(maxsize=1024)(RiskCheck)
+_PASS, _REDUCE, _REFUSE = Verdict.PASS, Verdict.REDUCE, Verdict.REFUSE
 
 
 def _concerned(s: Situation, target: Decimal) -> tuple[Applies, ...]:
@@ -200,13 +202,13 @@ def assess(s: Situation, target: Decimal, guardrails: tuple[Guardrail, ...] = GU
         if guardrail.applies not in concerned:
             continue
         check, left = _ask(guardrail, s, target)
+        said.append(check)
+        if check.verdict is _REFUSE:
+            return Assessment(tuple(said), s.current_qty, check, bound_by)
         if left is not target:
             target, concerned = left, _concerned(s, left)
-        said.append(check)
-        if check.verdict is Verdict.REFUSE:
-            return Assessment(tuple(said), s.current_qty, check, bound_by)
-        if check.verdict is Verdict.REDUCE:
-            bound_by = check.code.value
+            if check.verdict is _REDUCE:
+                bound_by = check.code.value
     return Assessment(tuple(said), target, None, bound_by)
 
 
@@ -214,8 +216,9 @@ def _ask(guardrail: Guardrail, s: Situation, target: Decimal) -> tuple[RiskCheck
     # Whatever goes wrong in a check, the answer is no (S9): hence no narrower except.
     try:
         check, left = guardrail(s, target)
-        if left is not target:
-            _require_nearer(s, target, check, left)
+        if left is target:
+            return check, left
+        _require_nearer(s, target, check, left)
     except MissingInputError as error:
         return _failed(f"{guardrail.code.value}: {error}", error.code), s.current_qty
     except InvalidOperation:  # a NaN was compared
@@ -224,7 +227,7 @@ def _ask(guardrail: Guardrail, s: Situation, target: Decimal) -> tuple[RiskCheck
         return _failed(f"{guardrail.code.value}: {error}"), s.current_qty
     except Exception as error:
         return _failed(f"{guardrail.code.value}: {type(error).__name__}"), s.current_qty
-    if check.verdict is Verdict.REDUCE and left == s.current_qty:
+    if check.verdict is _REDUCE and left == s.current_qty:
         check = RiskCheck(check.code, Verdict.REFUSE, check.observed, check.limit)
     return check, left
 

@@ -46,6 +46,10 @@ class _Coming:
     cost: Decimal
 
 
+_Worth = Sequence[tuple[Position, Decimal]]
+"""The open positions, each with its absolute value in quote."""
+
+
 @dataclass(slots=True)
 class Surroundings:
     """The live state that situations are read from; the policy is replaced when another is adopted.
@@ -74,49 +78,50 @@ class Surroundings:
         decision was made on, and when; without it, it is made at this moment.
         """
         books, instrument = self.books, self.books.instruments[draft.instrument]
-        position = books.position(agent.name, instrument.key)
+        name, key, conduct = agent.name, draft.instrument, self.books.memory.conduct
         equity = self.equity()
         coming = list(self._coming(beside))
-        held, unbooked = self._held(coming), self._unbooked()
-        mark = self.valuation.marks.get(instrument.key)
+        worth = [(position, self._value(position)) for position in books.open_positions()]
+        held, unbooked = self._held(worth, coming), self._unbooked()
+        mark = self.valuation.marks.get(key)
         seen = seen or Seen(mark.price if mark else None, now_ms)
         return Situation(
             now_ms=now_ms,
             draft=draft,
             agent=agent,
-            agent_status=books.agent_status.get(agent.name, AgentStatus.STOPPED),
+            agent_status=books.agent_status.get(name, AgentStatus.STOPPED),
             instrument=instrument,
             policy=self.policy,
             state=books.state,
             mark=mark,
-            median=self.market.median_close(instrument.key),
-            quote=self.market.quote(instrument.key),
+            median=self.market.median_close(key),
+            quote=self.market.quote(key),
             seen_price=seen.price,
             seen_ms=seen.ts_ms,
-            current_qty=position.qty,
-            account_qty=books.held(instrument.key) + _qty_of(coming, instrument.key),
-            open_instruments=self._other_open(agent.name, instrument.key, coming),
-            exposure=self._exposure(coming) + unbooked,
+            current_qty=books.position(name, key).qty,
+            account_qty=books.held(key) + _qty_of(coming, key),
+            open_instruments=self._other_open(name, key, coming),
+            exposure=_exposure(worth, coming) + unbooked,
             net_exposure=sum(held.values(), ZERO) + unbooked,
             group_exposure=self._group(instrument, held),
             held=held,
-            agent_exposure=self._exposure(coming, agent.name),
-            free_cash=self.free_cash(instrument, beside),
+            agent_exposure=_exposure(worth, coming, name),
+            free_cash=self._free_cash(instrument, coming),
             equity=equity,
             capital=None if equity is None else equity * agent.capital_share_frac,
             day_start=self._day_start(now_ms, equity),
-            trades_today=books.trades_on(agent.name, now_ms) + len(beside),
+            trades_today=books.trades_on(name, now_ms) + len(beside),
             account_trades_today=books.trades_on("", now_ms) + len(beside),
-            trips=books.memory.conduct.trips(agent.name, now_ms),
-            last_loss_ms=books.last_loss_ms.get((agent.name, instrument.key)),
-            last_refusal_ms=books.memory.conduct.refused_ms.get((agent.name, instrument.key)),
-            working=self._in_the_way(agent.name, instrument.key) + self._waiting(agent.name, draft, decision_id),
+            trips=conduct.trips(name, now_ms),
+            last_loss_ms=books.last_loss_ms.get((name, key)),
+            last_refusal_ms=conduct.refused_ms.get((name, key)),
+            working=self._in_the_way(name, key) + self._waiting(name, draft, decision_id),
             already_decided=self._traded(decision_id),
             market_open=is_open(instrument.calendar, now_ms),
             history=self.market.recent_bars,
             index=self._index_close(now_ms),
-            in_doubt=self.in_doubt(instrument.key),
-            atr=self.atr(agent, instrument.key),
+            in_doubt=self.in_doubt(key),
+            atr=self.atr(agent, key),
         )
 
     def atr(self, agent: AgentConfig, instrument: str) -> dict[int, Decimal]:
@@ -136,9 +141,12 @@ class Surroundings:
 
         A market order reserves the head-room that it was let through with; a stop order at its trigger does too.
         """
+        return self._free_cash(instrument, self._coming(beside))
+
+    def _free_cash(self, instrument: Instrument, coming: Iterable[_Coming]) -> Decimal:
         balance = self.books.balances.get(instrument.quote, ZERO)
         listed = self.books.instruments
-        spending = [c for c in self._coming(beside) if listed[c.instrument].quote == instrument.quote]
+        spending = [c for c in coming if listed[c.instrument].quote == instrument.quote]
         return balance - sum((c.cost * (ONE + listed[c.instrument].taker_fee) for c in spending), ZERO)
 
     def _coming(self, beside: Sequence[Intent]) -> Iterator[_Coming]:
@@ -158,22 +166,17 @@ class Surroundings:
         cost = value if buy.limit_price else value * (ONE + HEAD_ROOM_FRAC)
         return _Coming(buy.agent, buy.instrument, qty, value, cost)
 
-    def _exposure(self, coming: Iterable[_Coming], agent: str | None = None) -> Decimal:
-        """Return the absolute value of positions and buys on their way, of one agent if named."""
-        held = sum((self._value(p) for p in self.books.open_positions() if agent in (None, p.agent)), ZERO)
-        return held + sum((c.value for c in coming if agent in (None, c.agent)), ZERO)
-
     def _value(self, position: Position) -> Decimal:
         price = self.valuation.price(position.instrument)
         return abs(position.cost if price is None else position.qty * price)
 
-    def _held(self, coming: Iterable[_Coming]) -> dict[str, Decimal]:
+    def _held(self, worth: _Worth, coming: Iterable[_Coming]) -> dict[str, Decimal]:
         """Return the signed value of what is held and on its way, by instrument; dust is nothing."""
         values: dict[str, Decimal] = {}
-        for position in self.books.open_positions():
+        for position, value in worth:
             if not self.books.is_dust(position):
-                value = self._value(position).copy_sign(position.qty)
-                values[position.instrument] = values.get(position.instrument, ZERO) + value
+                signed = value.copy_sign(position.qty)
+                values[position.instrument] = values.get(position.instrument, ZERO) + signed
         for each in coming:
             values[each.instrument] = values.get(each.instrument, ZERO) + each.value
         return values
@@ -236,6 +239,12 @@ class Surroundings:
         books = self.books
         store_id = books.genesis.store_id if books.genesis else ""
         return books.order(client_order_id(store_id, decision_id)) is not None
+
+
+def _exposure(worth: _Worth, coming: Iterable[_Coming], agent: str | None = None) -> Decimal:
+    """Return the absolute value of positions and buys on their way, of one agent if named."""
+    held = sum([value for position, value in worth if agent in (None, position.agent)], ZERO)
+    return held + sum([each.value for each in coming if agent in (None, each.agent)], ZERO)
 
 
 def _qty_of(coming: Iterable[_Coming], instrument: str) -> Decimal:
