@@ -16,6 +16,7 @@ from engine.domain.intent import Autonomy, Intent
 from engine.domain.money import ZERO
 from engine.domain.policy import AskFor
 from engine.domain.risk import Verdict
+from engine.domain.values import quick_value
 from engine.execution.router import Prepared, Router
 from engine.ids import cycle_id
 from engine.llm.client import InstrumentView, ModelAnswer, ModelRequest
@@ -49,7 +50,7 @@ class Desk:
     lanes: LaneRunner | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@quick_value
 class Judged:
     """One draft after the gate, in its situation. prepared: the order to write and send now, when there is one."""
 

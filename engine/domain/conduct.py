@@ -10,12 +10,13 @@ from engine.domain.decision import Direction, Disposition
 from engine.domain.events import CycleItem
 from engine.domain.money import ZERO
 from engine.domain.risk import CheckCode
+from engine.domain.values import quick_value
 
 DAY_MS = 86_400_000
 DAYS_KEPT = 30
 
 
-@dataclass(frozen=True, slots=True)
+@quick_value
 class RoundTrips:
     """Trips from flat to flat that ended. won, lost: what they brought and cost, both positive, in quote."""
 
@@ -44,7 +45,7 @@ class RoundTrips:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@quick_value
 class DayTrips:
     """The round trips that ended on one UTC day. day: whole days since 1970."""
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from decimal import Decimal
 from enum import StrEnum
 
 from engine.domain.money import is_amount, plain
+from engine.domain.values import quick_value
 
 
 class Direction(StrEnum):
@@ -91,13 +92,14 @@ class DecisionDraft:
 _NUMBERS = ("confidence", "quantity", "target_qty", "limit_price", "trigger_price", "stop", "target")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@quick_value
 class Decision:
     """A signed target for the agent's own sub-position in one instrument, sized by code (R1).
 
     current_qty, target_qty: signed, in base. price: the mark it was sized at, of price_ms; None without one.
     """
 
+    _: KW_ONLY
     decision_id: str
     cycle_id: str
     agent: str

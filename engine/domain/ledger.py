@@ -6,13 +6,13 @@ names later is an entry of its own. A correction takes the old entry back and ma
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
 from engine.domain.instrument import Instrument
 from engine.domain.money import ZERO
 from engine.domain.order import Fill
+from engine.domain.values import quick_value
 
 
 class Account(StrEnum):
@@ -32,7 +32,7 @@ class Account(StrEnum):
     AI_OWED = "AI_OWED"
 
 
-@dataclass(frozen=True, slots=True)
+@quick_value
 class Posting:
     """One line of an entry: amount > 0 comes into the account."""
 

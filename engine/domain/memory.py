@@ -17,6 +17,7 @@ from engine.domain.instrument import Instrument
 from engine.domain.money import ZERO
 from engine.domain.order import Fill
 from engine.domain.portfolio import Position
+from engine.domain.values import quick_value
 
 DECISIONS_KEPT = 8
 TRADES_KEPT = 10
@@ -24,7 +25,7 @@ RATIONALE_CHARACTERS_KEPT = 160
 _ACTED = (Disposition.ACTED, Disposition.AWAITING_APPROVAL)
 
 
-@dataclass(frozen=True, slots=True)
+@quick_value
 class Trade:
     """One round trip that ended. result: in quote, after fees in quote. side: of its entry, +1 or -1."""
 
@@ -34,7 +35,7 @@ class Trade:
     result: Decimal
 
 
-@dataclass(frozen=True, slots=True)
+@quick_value
 class Record:
     """One agent's round trips in one instrument. Money in quote.
 
@@ -88,7 +89,7 @@ class Record:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@quick_value
 class Remembered:
     """One decision. price: the mark it was made at. result: of the round trip it began, once that has ended."""
 

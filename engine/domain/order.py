@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 
 from engine.domain.money import ZERO
+from engine.domain.values import quick_value
 
 
 class Side(StrEnum):
@@ -140,13 +141,14 @@ class Fill:
         return self.qty if self.side is Side.BUY else -self.qty
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@quick_value
 class Order:
     """One of our orders as the journal knows it. price: what it was sized at, in quote.
 
     reopened: it was held for ended and came back to life; it stays in doubt until it ends again.
     """
 
+    _: KW_ONLY
     client_order_id: str
     intent_id: str
     cycle_id: str

@@ -9,13 +9,14 @@ after it. One that belongs before the trail begins needs the whole trail, which 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 
 from engine.domain.money import ZERO, cost_share, plain
+from engine.domain.values import quick_value
 
 
-@dataclass(frozen=True, slots=True)
+@quick_value
 class Position:
     """What one agent holds of one instrument.
 
@@ -129,7 +130,7 @@ class LateMoveError(Exception):
     """A move belongs before all that is kept of its position's trail."""
 
 
-@dataclass(frozen=True, slots=True)
+@quick_value
 class Move:
     """One thing that changed a position: a fill, or with price None a transfer of qty worth value, or a fee alone.
 
@@ -152,7 +153,7 @@ class Move:
         return after.after_base_fee(self.fee) if self.fee else after
 
 
-@dataclass(frozen=True, slots=True)
+@quick_value
 class Step:
     """A move, and the position after it."""
 
@@ -160,7 +161,7 @@ class Step:
     position: Position
 
 
-@dataclass(frozen=True, slots=True)
+@quick_value
 class Trail:
     """A position's last moves in their own order. whole: they are all there ever were, none was left out."""
 

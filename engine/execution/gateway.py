@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from decimal import Decimal
 from typing import Protocol
 
 from engine.domain.order import Fill, OrderRequest, OrderStatus, OrderType, Side
+from engine.domain.values import quick_value
 
 
 class OrderRejectedError(Exception):
@@ -39,10 +40,11 @@ class VenueTier:
     cancel_all_after: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@quick_value
 class VenueOrder:
     """An order as the venue shows it."""
 
+    _: KW_ONLY
     client_order_id: str
     instrument: str
     side: Side
@@ -55,10 +57,11 @@ class VenueOrder:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@quick_value
 class StatusUpdate:
     """The venue moved one or more orders to a state. asked: it is the answer to a question put just now."""
 
+    _: KW_ONLY
     client_order_ids: tuple[str, ...]
     status: OrderStatus
     reason: str = ""

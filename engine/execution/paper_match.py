@@ -10,9 +10,10 @@ from engine.domain.market import Candle, OrderBook, Quote
 from engine.domain.money import ONE, ZERO, round_price
 from engine.domain.order import Liquidity, Side
 from engine.domain.policy import PaperSettings
+from engine.domain.values import quick_value
 
 
-@dataclass(frozen=True, slots=True)
+@quick_value
 class Moment:
     """When a fill happens, and from when the protective orders it brings to rest may act.
 

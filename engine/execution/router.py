@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from decimal import Decimal
 
 from engine.clock import Clock
@@ -12,6 +11,7 @@ from engine.domain.agent import EXTERNAL
 from engine.domain.events import Event, OrderIntended
 from engine.domain.intent import Intent
 from engine.domain.order import Bracket, Fill, Order, OrderRequest, OrderRole, OrderStatus, OrderType
+from engine.domain.values import quick_value
 from engine.errors import StoreError
 from engine.execution.accounting import events_of, overfilled
 from engine.execution.gateway import (
@@ -32,7 +32,7 @@ UNSENT = (OrderStatus.INTENT_RECORDED, OrderStatus.CANCEL_PENDING)
 ENDED = (OrderStatus.CANCELED, OrderStatus.REJECTED, OrderStatus.EXPIRED)
 
 
-@dataclass(frozen=True, slots=True)
+@quick_value
 class Prepared:
     """An order ready to be written and then sent. events: its intent row, and those of its protective orders.
 

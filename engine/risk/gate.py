@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 
 from engine.domain.decision import Decision, DecisionDraft
@@ -11,12 +10,13 @@ from engine.domain.intent import Intent
 from engine.domain.money import round_price
 from engine.domain.order import OrderRole, OrderType, Side
 from engine.domain.portfolio import Position
+from engine.domain.values import quick_value
 from engine.risk.guardrails import Assessment, assess
 from engine.risk.situation import Situation
 from engine.risk.sizing import protection_prices, size
 
 
-@dataclass(frozen=True, slots=True)
+@quick_value
 class Ruling:
     """What the gate says to one draft.
 

@@ -17,6 +17,7 @@ from engine.domain.decision import Direction
 from engine.domain.money import percent, plain
 from engine.domain.policy import AccountLimits
 from engine.domain.risk import CheckCode, RiskCheck, Verdict
+from engine.domain.values import quick_value
 from engine.risk import checks as ask
 from engine.risk import checks_account as account
 from engine.risk import checks_market as market
@@ -73,7 +74,7 @@ class _BrokenRuleError(Exception):
     """A guardrail did what none may do."""
 
 
-@dataclass(frozen=True, slots=True)
+@quick_value
 class Assessment:
     """What the guardrails left of a target.
 

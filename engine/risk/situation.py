@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, field
 from decimal import Decimal
 
 from engine.domain.agent import AgentConfig, AgentStatus
@@ -13,13 +13,14 @@ from engine.domain.instrument import Instrument
 from engine.domain.market import Candle, Quote
 from engine.domain.policy import Policy, TradingState
 from engine.domain.valuation import Mark
+from engine.domain.values import quick_value
 from engine.market.daily_index import IndexClose
 
 History = Callable[[str], Sequence[Candle]]
 """Gives an instrument's latest bars of the feed's own length, oldest first; asked only by checks that measure."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@quick_value
 class Situation:
     """One decision's surroundings at an instant. Quantities in base, money in quote or account currency.
 
@@ -39,6 +40,7 @@ class Situation:
     atr: average true ranges of the agent's candles here, in quote, by the period its protection is measured in.
     """
 
+    _: KW_ONLY
     now_ms: int
     draft: DecisionDraft
     agent: AgentConfig

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 
 from engine.domain.agent import Distance, SizingMethod
 from engine.domain.conduct import RoundTrips
 from engine.domain.decision import Direction
 from engine.domain.money import COST_QUANTUM, ONE, ZERO, floor_to, nearest_price, percent, round_price
+from engine.domain.values import quick_value
 from engine.risk.history import daily_volatility
 from engine.risk.inputs import (
     MissingInputError,
@@ -30,7 +30,7 @@ STOP_FRAC_ASSUMED = Decimal("0.02")
 """The stop distance sized with when neither the draft nor the agent names a stop."""
 
 
-@dataclass(frozen=True, slots=True)
+@quick_value
 class Sizing:
     """A signed target in base, and what made it that large.
 

@@ -17,6 +17,7 @@ from engine.domain.order import Order, OrderStatus, Side
 from engine.domain.policy import Policy
 from engine.domain.portfolio import Position
 from engine.domain.valuation import MissingRateError, Valuation
+from engine.domain.values import quick_value
 from engine.ids import client_order_id
 from engine.market.daily_index import DailyIndex, IndexClose
 from engine.market.ranges import TrueRanges
@@ -27,7 +28,7 @@ from engine.risk.inputs import is_off
 from engine.risk.situation import Situation
 
 
-@dataclass(frozen=True, slots=True)
+@quick_value
 class Seen:
     """The price that a decision was made on, None when there was none, and when it was looked at."""
 
@@ -35,7 +36,7 @@ class Seen:
     ts_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@quick_value
 class _Coming:
     """A buy that may still fill, as if it had: qty in base, value in quote. cost: the most it takes, before fees."""
 
