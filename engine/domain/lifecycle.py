@@ -173,14 +173,16 @@ def after_news(order: Order, news: News, ts_ms: int, reason: str = "") -> Order:
         return order
     if status is OrderStatus.OPEN and order.filled_qty:
         status = OrderStatus.PARTIALLY_FILLED
-    return replace(order, status=status, reason=reason, updated_ms=ts_ms, reopened=_reopened(order, status))
+    return order.in_status(status, ts_ms, reason, reopened=_reopened(order, status))
 
 
 def after_fill(order: Order, fill: Fill, ts_ms: int) -> Order:
     """Return the order after one of its fills, which counts whatever its state is (R11)."""
     filled = order.with_fill(fill, ts_ms)
     status = STEPS[order.status, fill_news(filled)].status
-    return filled if status is order.status else replace(filled, status=status, reopened=_reopened(order, status))
+    if status is order.status:
+        return filled
+    return filled.in_status(status, ts_ms, filled.reason, reopened=_reopened(order, status))
 
 
 def after_size(order: Order, qty: Decimal, ts_ms: int) -> Order:

@@ -61,31 +61,32 @@ class Record:
         """Return the record after a fill; one that flips the position ends a trip and begins the next."""
         fee = fill.fee if fill.fee_asset == listed.quote else ZERO
         grown = max(ZERO, abs(after.qty) - (abs(before.qty) if before.qty * after.qty >= 0 else ZERO))
-        mean = replace(self, entry_qty=self.entry_qty + grown, entry_cost=self.entry_cost + grown * fill.price)
+        entry_qty, entry_cost = self.entry_qty + grown, self.entry_cost + grown * fill.price
         running = self.running + after.realized - before.realized - fee
         if abs(after.qty) >= listed.qty_step and before.qty * after.qty >= 0:
             side = self.side or (1 if after.qty > 0 else -1)
-            return replace(mean, running=running, side=side, entered_ms=self.entered_ms or fill.ts_ms)
-        ended = mean._ended(running, fill.ts_ms)
+            entered_ms = self.entered_ms or fill.ts_ms
+            return replace(
+                self, entry_qty=entry_qty, entry_cost=entry_cost, running=running, side=side, entered_ms=entered_ms
+            )
+        ended = self._ended(running, fill.ts_ms, entry_qty, entry_cost)
         if abs(after.qty) < listed.qty_step:
             return ended
         return replace(ended, side=1 if after.qty > 0 else -1, entered_ms=fill.ts_ms)
 
-    def _ended(self, result: Decimal, ts_ms: int) -> Record:
+    def _ended(self, result: Decimal, ts_ms: int, entry_qty: Decimal, entry_cost: Decimal) -> Record:
         realized = self.realized + result
         peak = max(self.peak, realized)
-        return replace(
-            self,
+        return Record(
             trades=self.trades + 1,
             wins=self.wins + (result > 0),
             realized=realized,
             held_ms=self.held_ms + max(0, ts_ms - (self.entered_ms or ts_ms)),
             last_ms=ts_ms,
+            entry_qty=entry_qty,
+            entry_cost=entry_cost,
             peak=peak,
             drop=max(self.drop, peak - realized),
-            running=ZERO,
-            entered_ms=0,
-            side=0,
         )
 
 

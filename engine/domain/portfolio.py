@@ -102,16 +102,14 @@ class Position:
 
     def _increased(self, signed_qty: Decimal, price: Decimal, ts_ms: int) -> Position:
         entered = self.entered_ms if self.qty else ts_ms
-        return replace(self, qty=self.qty + signed_qty, cost=self.cost + signed_qty * price, entered_ms=entered)
+        qty, cost = self.qty + signed_qty, self.cost + signed_qty * price
+        return Position(self.agent, self.instrument, qty, cost, self.realized, entered)
 
     def _reduced(self, signed_qty: Decimal, price: Decimal) -> Position:
         cost_out = cost_share(self.cost, -signed_qty, self.qty)
-        return replace(
-            self,
-            qty=self.qty + signed_qty,
-            cost=self.cost - cost_out,
-            realized=self.realized - signed_qty * price - cost_out,
-        )
+        realized = self.realized - signed_qty * price - cost_out
+        qty, cost = self.qty + signed_qty, self.cost - cost_out
+        return Position(self.agent, self.instrument, qty, cost, realized, self.entered_ms)
 
 
 MoveKey = tuple[int, int, str, str]
