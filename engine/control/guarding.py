@@ -13,13 +13,13 @@ from engine.agents.cycle import Desk
 from engine.agents.manager import RunningAgent
 from engine.clock import Clock
 from engine.control.aiming import Aims
+from engine.control.cutting import Cuts
 from engine.control.strangers import Strangers
 from engine.control.trailing import Trailing
 from engine.domain.agent import EXTERNAL
 from engine.domain.events import Incident
 from engine.domain.market import Instant
 from engine.domain.money import ZERO, plain
-from engine.domain.order import OrderRole
 from engine.domain.policy import OnMissing, Policy
 from engine.domain.portfolio import Position
 from engine.domain.wishes import Who
@@ -30,7 +30,6 @@ from engine.execution.protection import (
     stop_asked,
     stops_of,
     strays_of,
-    too_much,
     whole_qty,
 )
 from engine.execution.stops import rest_stop
@@ -53,6 +52,7 @@ class Guard:
         self._configs = {name: agent.config for name, agent in agents.items()}
         self.targets = Aims(desk, self._configs)
         self.strangers = Strangers(desk)
+        self._cuts = Cuts(desk)
         self._missing: dict[Who, float] = {}
         self._told: set[Who] = set()
         self._closing: dict[Who, Ladder] = {}
@@ -83,7 +83,9 @@ class Guard:
     @property
     def has_work(self) -> bool:
         """Tell whether anything has changed since the last beat, or is missing; costs next to nothing."""
-        return self._seen != self._count() or bool(self._missing or self.targets.missing or self.strangers.untold)
+        if self._seen != self._count() or self._cuts.wait:
+            return True
+        return bool(self._missing or self.targets.missing or self.strangers.untold)
 
     def _count(self) -> tuple[int, int, int, int]:
         count = self._books.count
@@ -95,7 +97,10 @@ class Guard:
         if seen != self._seen:
             self._seen = seen
             await self._call_back_strays()
+            await self._cuts.check(self.policy.protection)
             self._note()
+        elif self._cuts.wait:
+            await self._cuts.check(self.policy.protection)
         if self._missing or self.targets.missing or self.strangers.untold:
             await self._check()
 
@@ -145,23 +150,10 @@ class Guard:
         self.strangers.check(self.policy.protection)
 
     async def _call_back_strays(self) -> None:
-        """Cancel protection whose position is gone: where the venue does not, it would open or oversell the next.
-
-        What rests for `external` is of no group that a venue could hold it within, so it is cut here.
-        """
+        """Cancel protection whose position is gone: where the venue does not, it would open or oversell the next."""
         strays = [order.client_order_id for order in strays_of(self._books)]
         if strays:
             await self._desk.router.cancel(strays)
-        for position in self._books.open_positions():
-            if position.agent == EXTERNAL and too_much(self._books, position):
-                await self._cut(position)
-
-    async def _cut(self, position: Position) -> None:
-        desk, stops = self._desk, [o.stop_price for o in stops_of(self._books, position) if o.stop_price is not None]
-        await desk.router.cancel([o.client_order_id for o in stops_of(self._books, position, OrderRole.TARGET)])
-        if stops:
-            name, price = f"cut.{base36(desk.journal.seq)}", desk.surroundings.valuation.price(position.instrument)
-            await rest_stop(desk.journal, desk.router, desk.clock, position, max(stops), price or max(stops), name)
 
     @property
     def _clock(self) -> Clock:

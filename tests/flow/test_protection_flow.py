@@ -22,7 +22,7 @@ from engine.domain.events import Adjusted, AdjustmentKind, ProtectionAsked
 from engine.domain.order import OrderRole, OrderStatus
 from engine.domain.policy import OnMissing, PaperSettings, Policy, ProtectionRules, TradingState
 from engine.domain.portfolio import Position
-from engine.execution.gateway import AmbiguousSendError, StatusUpdate
+from engine.execution.gateway import AmbiguousSendError, OrderRejectedError, StatusUpdate, VenueOrder
 from engine.execution.protection import in_doubt, is_covered, strays_of
 from engine.llm.client import ModelAnswer, ModelRequest, Settings
 from tests.flow.conftest import WIDE, Scripted, World
@@ -458,6 +458,32 @@ async def test_its_stop_is_cut_when_some_of_it_is_gone(make_world: Make) -> None
     assert stops(world) == [(Decimal(45_000), Decimal("0.3"))]
     await after(world, 10)
     assert targets(world) == [(Decimal(60_000), Decimal("0.3"))]
+
+
+async def test_a_cut_that_the_venue_refuses_is_tried_ever_more_seldom_and_said_once(
+    make_world: Make,
+) -> None:
+    async def refused(request: Any) -> VenueOrder:
+        raise OrderRejectedError("not now")
+
+    world = await found(make_world)
+    await world.handlers.handle(api.Protect(instrument=KEY, stop=Decimal(45_000)))
+    world.core.journal.record(
+        world.clock.now_ms(),
+        Adjusted(
+            kind=AdjustmentKind.EXTERNAL, asset="BTC", amount=Decimal("-0.2"), value=Decimal(-10_000),
+            agent="external", actor="trader", note="sold at the venue", instrument=KEY, difference_id="",
+        ),
+    )  # fmt: skip
+    orders, accepts = world.books.count.orders, world.core.gateway.create
+    world.core.gateway.create = refused
+    for _ in range(60):
+        await after(world, 1)
+    assert world.books.count.orders - orders == 3
+    assert world.incidents().count("NOT_CUT") == 1
+    world.core.gateway.create = accepts
+    await after(world, 60)
+    assert stops(world) == [(Decimal(45_000), Decimal("0.3"))]
 
 
 @pytest.mark.parametrize(
