@@ -6,6 +6,7 @@ import secrets
 from hashlib import blake2b
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_PAIRS = [high + low for high in _DIGITS for low in _DIGITS]
 
 
 def new_store_id() -> str:
@@ -48,13 +49,11 @@ def base36(number: int) -> str:
     >>> base36(0), base36(35), base36(36)
     ('0', 'z', '10')
     """
-    if number < 36:
-        return _DIGITS[number]
-    digits = []
-    while number:
-        number, rest = divmod(number, 36)
-        digits.append(_DIGITS[rest])
-    return "".join(reversed(digits))
+    text = ""
+    while number >= 1296:
+        number, rest = divmod(number, 1296)
+        text = _PAIRS[rest] + text
+    return (_PAIRS[number] if number >= 36 else _DIGITS[number]) + text
 
 
 def cycle_id(agent: str, slot_ms: int) -> str:

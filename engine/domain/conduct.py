@@ -63,6 +63,7 @@ class Conduct:
 
     ended: dict[str, tuple[DayTrips, ...]] = field(default_factory=dict)
     refused_ms: dict[tuple[str, str], int] = field(default_factory=dict)
+    _earlier: dict[str, tuple[DayTrips, int, int, RoundTrips]] = field(default_factory=dict, compare=False, repr=False)
 
     def came_to(self, agent: str, ended_ms: int, result: Decimal) -> None:
         """Take in a round trip that ended. result: in quote, after fees in quote."""
@@ -84,9 +85,14 @@ class Conduct:
     def trips(self, agent: str, now_ms: int) -> RoundTrips:
         """Return an agent's round trips of the last 30 days, today included."""
         since = now_ms // DAY_MS - DAYS_KEPT
-        count, wins, won, lost = 0, 0, ZERO, ZERO
-        for one in self.ended.get(agent, ()):
-            if one.day > since:
-                trips = one.trips
-                count, wins, won, lost = count + trips.count, wins + trips.wins, won + trips.won, lost + trips.lost
-        return RoundTrips(count, wins, won, lost)
+        days = self.ended.get(agent, ())
+        if len(days) < 2:
+            return days[0].trips if days and days[0].day > since else RoundTrips()
+        # Only the last day changes from trip to trip: what is before it is added up once a day.
+        first, last, known = days[0], days[-1], self._earlier.get(agent)
+        if known is None or known[0] is not first or known[1:3] != (len(days), since):
+            earlier = RoundTrips()
+            for one in days[:-1]:
+                earlier = earlier.and_others(one.trips) if one.day > since else earlier
+            known = self._earlier[agent] = first, len(days), since, earlier
+        return known[3].and_others(last.trips) if last.day > since else known[3]
