@@ -69,7 +69,12 @@ class _Orders:
     def __init__(self, books: Books) -> None:
         self._books = books
         self._moved: dict[str, Order] = {}
-        self.findings = Findings(books)
+        self._findings: Findings | None = None
+
+    @property
+    def findings(self) -> Findings:
+        self._findings = self._findings or Findings(self._books)
+        return self._findings
 
     @property
     def is_halted(self) -> bool:

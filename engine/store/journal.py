@@ -66,6 +66,7 @@ class Journal:
         self._waiting: list[tuple[int, int, str]] = []
         self._changes = Changes(self._names)
         self._may_mend = False
+        self._absent: tuple[int, str] | None = None
         self._holds: list[CycleHeld] = []
         self._holds_ms = 0
         self._held: CycleHeld | None = None
@@ -214,9 +215,14 @@ class Journal:
         market = self._names.get(market_name(venue, account, instrument))
         if market is None:
             market = self._changes.fresh.get(market_name(venue, account, instrument), 0)
-        return (market, trade_id) in self._changes.fills or self._is_there(
-            "SELECT 1 FROM fills WHERE market = ? AND trade_id = ?", market, trade_id
-        )
+        key = (market, trade_id)
+        if key in self._changes.fills:
+            return True
+        if key == self._absent:  # a batch's fill is asked for as it is accounted for, and again as it is written
+            return False
+        there = self._is_there("SELECT 1 FROM fills WHERE market = ? AND trade_id = ?", market, trade_id)
+        self._absent = key if self._batch and not there else None
+        return there
 
     def require_ours(self) -> None:
         """Raise StoreError when writing has failed, or another engine has opened the store since (S5, P19).
@@ -334,7 +340,7 @@ class Journal:
             self.flush()
 
     def _append_one(self, ts_ms: int, event: Event, text: str) -> None:
-        seq = self.seq + 1
+        seq, self._absent = self.seq + 1, None
         try:
             postings = self.books.apply(ts_ms, event)
         except LateMoveError:
