@@ -164,6 +164,7 @@ async def _serve(
     """Open the store, wire the core, reconcile, and listen on the control socket."""
     stream, paths, wall = Stream(), StorePaths(root), SystemClock()
     journal = open_store(paths, plan, clock.now_ms(), stream)
+    stack.callback(journal.close)  # a start that is refused from here on must let go of the store
     if isinstance(feed, ResumableFeed) and isinstance(clock, ManualClock):
         feed.resume_after(journal.books.last_ts_ms)
         clock.set_ms(max(clock.now_ms(), journal.books.last_ts_ms))
@@ -196,8 +197,12 @@ def open_store(paths: StorePaths, plan: Plan, now_ms: int, stream: Stream) -> Jo
     if not database.is_begun(paths):
         return Journal.create(paths, now_ms, *genesis(plan, new_store_id()), publish=stream.publish)
     journal = Journal.open(paths, publish=stream.publish)
-    with reading(paths.root) as reader:
-        stream.publish(reader.read(recent(LINES_TAKEN_UP)))
+    try:
+        with reading(paths.root) as reader:
+            stream.publish(reader.read(recent(LINES_TAKEN_UP)))
+    except BaseException:
+        journal.close()
+        raise
     made_for = journal.books.genesis.source_kind if journal.books.genesis else ""
     if made_for != plan.source.kind.value:
         journal.close()

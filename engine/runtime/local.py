@@ -91,8 +91,7 @@ def local_link(paths: StorePaths, *, anyway: bool = False) -> Iterator[LocalLink
     journal = Journal.open(paths)
     parts = None
     try:
-        plan, note = _plan_of(journal, anyway=anyway)
-        parts = assemble(plan, journal, Stream(), _clock_of(plan, journal), durable=True)
+        parts, plan, note = _parts_of(journal, anyway=anyway)
         yield LocalLink(parts, plan, loop, note=note)
     finally:
         if parts is not None:
@@ -103,45 +102,66 @@ def local_link(paths: StorePaths, *, anyway: bool = False) -> Iterator[LocalLink
         loop.close()
 
 
+def _parts_of(journal: Journal, *, anyway: bool) -> tuple[Parts, Plan, str]:
+    """Return an engine on a store, its plan and a note. anyway: not even limits that contradict each other stop it."""
+    try:
+        plan, note = _plan_of(journal), ""
+        return _assembled(plan, journal), plan, note
+    except UsageError as error:
+        if not anyway:
+            raise
+        plan, note = _bare_plan(journal), f"The configuration was left aside: {error}"
+    return _assembled(plan, journal), plan, note
+
+
+def _assembled(plan: Plan, journal: Journal) -> Parts:
+    return assemble(plan, journal, Stream(), _clock_of(plan, journal), durable=True)
+
+
 def _clock_of(plan: Plan, journal: Journal) -> Clock:
     """A recording's store has a virtual clock: it stands where the replay stopped, and goes on from there."""
     return ManualClock(journal.books.last_ts_ms) if plan.source.kind is SourceKind.REPLAY else SystemClock()
 
 
-def _plan_of(journal: Journal, *, anyway: bool) -> tuple[Plan, str]:
-    """Return a plan for a store without a feed, its own instruments and the agents that fit them, and a note.
+def _plan_of(journal: Journal) -> Plan:
+    """Return a plan for a store without a feed: the configuration's agents that fit its instruments."""
+    folder = config_dir()
+    policy = policy_of(folder)
+    agents = load_agents(folder, Instruments.load(folder)) if folder.is_dir() else ()
+    fitting = tuple(agent for agent in agents if all(key in journal.books.instruments for key in agent.instruments))
+    return replace(
+        _bare_plan(journal, policy),
+        agents=fitting,
+        interval_ms=min((agent.timeframe_ms for agent in fitting), default=60_000),
+        environ=os.environ,
+        prices=prices_of(folder, os.environ),
+        providers=providers_of(folder),
+        ai_timeout_ms=timeout_ms_of(),
+    )
 
-    What takes risk away must not wait for a file to be mended: anyway does without it. The limits are the store's: a
-    command is no start, and takes no edit of the policy file in.
+
+def _bare_plan(journal: Journal, policy: Policy | None = None) -> Plan:
+    """Return a plan of what the journal has alone: what takes risk away must not wait for a file to be mended.
+
+    The limits are the store's: a command is no start, and takes no edit of the policy file in. policy: for a store that
+    has none yet.
     """
     books, folder = journal.books, config_dir()
     genesis = books.genesis
-    kind = SourceKind(genesis.source_kind) if genesis else SourceKind.REPLAY
-    note, timeout_ms = "", TIMEOUT_MS
-    try:
-        policy = policy_of(folder)
-        agents = load_agents(folder, Instruments.load(folder)) if folder.is_dir() else ()
-        prices = prices_of(folder, os.environ)
-        providers, timeout_ms = providers_of(folder), timeout_ms_of()
-    except UsageError as error:
-        if not anyway:
-            raise
-        agents, prices, providers, note = (), NO_PRICES, {}, f"The configuration was left aside: {error}"
-        policy = Policy(account_currency=genesis.account_currency, usd_peg=genesis.usd_peg) if genesis else Policy()
     if books.governance.version:
         policy = from_canonical(Policy, books.governance.file_json)
-    fitting = tuple(agent for agent in agents if all(key in books.instruments for key in agent.instruments))
-    plan = Plan(
+    elif policy is None:
+        policy = Policy(account_currency=genesis.account_currency, usd_peg=genesis.usd_peg) if genesis else Policy()
+    kind = SourceKind(genesis.source_kind) if genesis else SourceKind.REPLAY
+    return Plan(
         policy=policy,
         instruments=tuple(books.instruments.values()),
-        agents=fitting,
+        agents=(),
         source=Source(kind=kind, name=NO_ENGINE),
-        interval_ms=min((agent.timeframe_ms for agent in fitting), default=60_000),
-        environ={} if note else os.environ,
-        prices=prices,
-        providers=providers,
-        ai_timeout_ms=timeout_ms,
+        interval_ms=60_000,
+        prices=NO_PRICES,
+        providers={},
+        ai_timeout_ms=TIMEOUT_MS,
         folder=folder,
         keys=Keychain(folder),
     )
-    return plan, note

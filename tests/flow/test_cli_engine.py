@@ -113,3 +113,17 @@ def test_halt_without_an_answer_leaves_the_halt_file_and_says_so(
     assert (done.returncode, done.stderr) == (0, "")
     assert f"no answer within 2 s. So the file {paths.halt_latch} was written" in done.stdout
     assert (paths.halt_latch.read_text(), paths.halt_latch.stat().st_mode & 0o777) == ("trader: smoke\n", 0o600)
+
+
+def test_start_that_is_refused_lets_go_of_the_store(
+    home: Path, engine: EngineHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ConsoleOptions(
+        store=tmp_path / "store", config_dir=home / "config", feed=str(home / "BTCUSDT_5m.csv"),
+        flags={"asset_pair": ("BTCUSD",)},
+    )  # fmt: skip
+    monkeypatch.setenv("QUARTERDECK_LIMITS_DAILY_LOSS", "0.1%")
+    host = console_host(options)
+    asyncio.run(host.run())
+    assert "QUARTERDECK_LIMITS_DAILY_LOSS" in (host.error or "")
+    take_lock(StorePaths(tmp_path / "store")).release()

@@ -294,3 +294,19 @@ def test_data_import_keeps_the_sound_rows_and_names_the_others(tmp_path: Path) -
     assert kept.parent == tmp_path / "recordings"
     again = answered(tmp_path, "replay", kept, "--instrument", "BTCUSD")
     assert (again["bars"], again["rows_skipped"]) == (300, 0)
+
+
+@pytest.mark.fault("U10")
+def test_variable_that_contradicts_the_limits_holds_up_no_order_that_takes_risk_away(
+    half_broken: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (half_broken / "config" / "policy.toml").unlink()
+    monkeypatch.setenv("QUARTERDECK_LIMITS_DAILY_LOSS", "0.1%")
+    refused = cli(half_broken, "resume", "--reason", "try")
+    assert (refused.returncode, "with QUARTERDECK_LIMITS_DAILY_LOSS: " in refused.stderr) == (2, True)
+    done = cli(half_broken, "cancel-all")
+    assert (done.returncode, "was left aside: The policy that would be" in done.stdout) == (0, True), done.stderr
+    done = cli(half_broken, "flatten")
+    assert (done.returncode, done.stderr[:34]) == (1, "Not flat: trading is HALTED, and n")
+    assert "The configuration was left aside: " in done.stderr
+    assert answered(half_broken, "status")["state"] == "HALTED"
