@@ -81,8 +81,12 @@ class Watch:
             await self._act(trips)
 
     async def check(self, now_ms: int) -> None:
-        """Ask the rules that are not about equity; an exception in them is HALTED, too."""
+        """Ask the rules that are not about equity, and value the account, which fills and fees move between prices.
+
+        An exception in them is HALTED, too.
+        """
         try:
+            self.equity = self._desk.surroundings.equity()
             trips = tuple(self._moved(now_ms))
         except Exception as error:
             await self._halt(KILL_SWITCH, f"the kill switch failed: {error!r}"[:300])
@@ -116,9 +120,10 @@ class Watch:
             return
         self._follow_funds()
         now_ms, base, equity = self._desk.clock.now_ms(), self._books.baseline, kept(self.equity)
-        if self.peak > self._books.peak_equity:
-            peak = kept(self.peak)
-            seen = EquityMarked(equity=equity, peak=peak, day=base.day, day_start=kept(base.day_start))
+        is_new = self._books.opened < 0  # no candle has closed here yet, and the day began with the funds
+        if is_new or self.peak > self._books.peak_equity:
+            peak, day = kept(max(self.peak, base.peak)), now_ms // DAY_MS if is_new else base.day
+            seen = EquityMarked(equity=equity, peak=peak, day=day, day_start=kept(base.day_start))
             self._desk.journal.record(now_ms, seen)
         moved = BaselineReset(start=equity, peak=equity, day=now_ms // DAY_MS, day_start=equity)
         self._desk.journal.record(now_ms, moved)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from engine import api
+from engine.control import views
 
 BTC = "paper:BTC/USDT"
 Make = Callable[..., Awaitable[Any]]
@@ -219,3 +220,29 @@ async def test_preview_of_a_sale_brings_cash_back_and_needs_no_stop(make_world: 
     assert effect is not None
     assert (effect.cash_before, effect.cash_after) == (74_975, 99_950)
     assert (effect.gross_after_frac, effect.at_stop) == (0, None)
+
+
+async def test_a_resume_before_the_first_candle_leaves_the_days_loss(make_world: Make) -> None:
+    world = await make_world()
+    await world.quote("50000")
+    assert (await sent(world, ticket(stop_frac=None))).ok
+    await world.quote("48000")
+    await world.core.on_heartbeat()
+    await world.handlers.handle(api.Halt())
+    before = views.snapshot(world.core, mono_ms=0, progress=None, finished=False)
+    assert (await world.handlers.handle(api.Resume(reason="looked at it"))).ok
+    after = views.snapshot(world.core, mono_ms=0, progress=None, finished=False)
+    assert before.day_pnl is not None
+    assert before.day_pnl < -900
+    assert (after.day_pnl, after.day_start) == (before.day_pnl, before.day_start)
+
+
+async def test_equity_follows_a_fill_without_a_further_price(make_world: Make) -> None:
+    world = await make_world()
+    await world.quote("50000", "50010")
+    assert (await sent(world, ticket())).ok
+    await world.core.on_heartbeat()
+    shown = views.snapshot(world.core, mono_ms=0, progress=None, finished=False)
+    assert world.position("trader") == D("0.5")
+    assert shown.equity is not None
+    assert shown.equity == world.core.desk.surroundings.equity() != world.books.funded
