@@ -149,13 +149,13 @@ class Run:
             raise Violation("L6", report.first_breach)
 
     def _calm_turn(self) -> None:
+        self._deliver()  # first: what was on its way has arrived by now, whether or not an engine lives to see it
         rig = self.rig
         if rig is None or (rig.journal.broken is not None and not rig.journal.try_again()):
             self._say("restarts, for its store is broken")
             self._bury()
             self._begin_life()
             rig = self._life()
-        self._deliver()
         for order in self.venue.working():
             if order.request.order_type is OrderType.MARKET:
                 self.venue.fill(order, order.open_qty, self.venue.price_of(order))
