@@ -32,14 +32,15 @@ UNSEEN = "{} more lines of this change do not fit: enlarge the window, or see qu
 
 
 class PolicyScreen(Dialog):
-    """One card. Reject has the focus, and takes enter twice; approving takes the card's code. Both take the passphrase.
+    """One card. The passphrase has the focus; Reject takes enter twice, approving takes the card's code, then enter.
 
-    A pasted, held or too early key counts for neither.
+    Both take the passphrase, so letters typed on Reject go there first, and to the code's field once it is there. A
+    pasted, held or too early key counts for neither.
     """
 
     TITLE_TEXT = "A change of the policy waits for the admin"
     KEYS = (("tab", "next field"), ("enter", "answer"), ("esc", "decide later"))
-    AUTO_FOCUS = "#reject"
+    AUTO_FOCUS = "#passphrase"
     COMMAND = "quarterdeck policy requests"
 
     def __init__(self, model: ConsoleModel, change: ChangeView) -> None:
@@ -52,7 +53,7 @@ class PolicyScreen(Dialog):
 
     def body(self) -> Iterator[Widget]:
         yield Lines(id="facts", classes="facts")
-        secret = GuardedInput(self.guard, placeholder="the admin's", max_length=200, id="passphrase")
+        secret = GuardedInput(self.guard, placeholder="the admin's", max_length=200, whole=True, id="passphrase")
         secret.password = True
         yield field("Passphrase", secret)
         yield field(
@@ -97,12 +98,28 @@ class PolicyScreen(Dialog):
         if self._answered:
             self.say("It has been answered.", "danger")
         elif not passphrase:
-            self.say("Type the admin's passphrase first, then come back here with tab.")
+            self._ask_passphrase("Type the admin's passphrase first; tab leads back to Reject.")
         elif not self._reject_asked:
             self._ask_reject()
         else:
             note = self.query_one("#note", Input).value.strip()
             self._send(RejectChange(request_id=self.card.request_id, passphrase=passphrase, note=note))
+
+    def _ask_passphrase(self, why: str) -> None:
+        self.query_one("#code", Input).value = ""
+        self.query_one("#passphrase").focus()
+        self.say(why)
+
+    def on_key(self, event: events.Key) -> None:
+        """A letter on Reject begins what is asked for next, where it is not lost: the passphrase, then the code."""
+        if event.is_printable and event.character != " " and isinstance(self.focused, Button):
+            event.stop()
+            event.prevent_default()
+            wanted = "#code" if self.query_one("#passphrase", Input).value else "#passphrase"
+            typed = self.query_one(wanted, GuardedInput)
+            if not typed.disabled:
+                typed.focus()
+                typed.begin(event)
 
     def _ask_reject(self) -> None:
         self._reject_asked = True
@@ -116,10 +133,18 @@ class PolicyScreen(Dialog):
         event.stop()
         if event.input.id == "code":
             self._code(event)
-        else:
+        elif not self.query_one("#passphrase", Input).value:
+            self._ask_passphrase("Type the admin's passphrase first.")
+        elif event.input.id == "note":
             self.query_one("#reject").focus()
-            if event.input.id == "note" and self.query_one("#passphrase", Input).value:
-                self._ask_reject()
+            self._ask_reject()
+        elif self._closed_why:
+            self.query_one("#reject").focus()
+        else:
+            self.query_one("#code").focus()
+            self.say(
+                f"Type {safe(self.card.code, 8)}, then enter, to approve; shift+tab leads back to Reject.", "accent"
+            )
 
     def _code(self, event: Input.Submitted) -> None:
         passphrase = self.query_one("#passphrase", Input).value
@@ -129,8 +154,9 @@ class PolicyScreen(Dialog):
             event.input.value = ""
             self.say(f"That is not this change's code; type {safe(self.card.code, 8)}.")
         elif not passphrase:
-            self.say("Type the admin's passphrase first.")
-            self.query_one("#passphrase").focus()
+            self._ask_passphrase(
+                f"Type the admin's passphrase first, then enter, then {safe(self.card.code, 8)} again."
+            )
         elif self.model.is_stale:
             self.say("The engine is silent: what is in force now is not known, and nothing can be approved.", "danger")
         else:
@@ -154,6 +180,7 @@ class PolicyScreen(Dialog):
         self.query_one("#code", Input).value = ""
         self._answered = self._reject_asked = False
         self.refresh_card()
+        self.query_one("#passphrase").focus()
         self.say(reply.text, "danger")
 
 

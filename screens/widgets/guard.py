@@ -67,6 +67,7 @@ class GuardedInput(Input):
 
     strict: such keys empty it. Otherwise they may fill it (a sentence may be pasted), but its enter does not count.
     bursts: for a whole word to type: keys may come together, as they do over a slow line, but not from a paste.
+    whole: for what is not seen: after an ignored key none counts until it is quiet, so that no part of it is taken.
     """
 
     class Ignored(Message):
@@ -80,12 +81,14 @@ class GuardedInput(Input):
         max_length: int = 16,
         strict: bool = True,
         bursts: bool = False,
+        whole: bool = False,
         id: str,
     ) -> None:
         super().__init__(placeholder=placeholder, max_length=max_length, compact=True, select_on_focus=False, id=id)
         self._guard = guard
         self._strict = strict
         self._bursts = bursts
+        self._whole = whole
 
     def _on_key(self, event: events.Key) -> None:  # type: ignore[override]
         if not (event.is_printable or event.key == "enter"):
@@ -111,6 +114,8 @@ class GuardedInput(Input):
         event.prevent_default()
         if self._strict:
             self.value = ""
+        if self._whole:
+            self._guard.pasted(event.time)
         self.post_message(self.Ignored())
 
     def action_paste(self) -> None:

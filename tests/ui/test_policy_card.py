@@ -63,7 +63,7 @@ async def test_waiting_change_is_a_badge_on_two_panes_and_its_card_shows_all_of_
             text = screen_text(app)
             for told in TOLD:
                 assert told in text, size
-            assert app.focused is app.screen.query_one("#reject"), size
+            assert app.focused is app.screen.query_one("#passphrase"), size
 
 
 async def test_passphrase_and_code_approve_exactly_this_change_and_the_passphrase_is_never_shown() -> None:
@@ -100,10 +100,13 @@ async def test_reject_needs_the_passphrase_and_enter_twice() -> None:
     app, _host = console(client)
     async with app.run_test(size=(80, 24)) as pilot:
         screen = await opened(pilot, app)
+        screen.query_one("#reject").focus()
         await keys(pilot, "enter")
-        assert "passphrase first" in screen_text(app)
-        screen.query_one("#passphrase").focus()
+        assert "passphrase first; tab leads back to Reject" in screen_text(app)
+        assert app.focused is screen.query_one("#passphrase")
         await keys(pilot, *WORDS, after_s=20)
+        await pilot.press("tab")
+        assert app.focused is screen.query_one("#reject")
         screen.query_one("#note").focus()
         await keys(pilot, *"no", "enter", after_s=30)
         assert answers(client) == []
@@ -111,6 +114,47 @@ async def test_reject_needs_the_passphrase_and_enter_twice() -> None:
         await keys(pilot, "enter", after_s=40)
         await pilot.pause()
         assert answers(client) == [RejectChange(request_id="cr-1", passphrase=WORDS, note="no")]
+
+
+async def test_passphrase_typed_as_the_card_stands_is_hidden_and_enter_leads_to_the_code() -> None:
+    client = waiting()
+    app, _host = console(client)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot, app)
+        await keys(pilot, *WORDS, "enter")
+        assert WORDS not in screen_text(app)
+        assert "Type QDXF, then enter, to approve; shift+tab" in screen_text(app)
+        assert app.focused is screen.query_one("#code")
+        assert answers(client) == []
+        await keys(pilot, *"qdxf", "enter", after_s=30)
+        await pilot.pause()
+        assert answers(client) == [ApproveChange(request_id="cr-1", code="QDXF", passphrase=WORDS)]
+
+
+async def test_letters_typed_on_reject_are_the_passphrase_first_and_then_the_code() -> None:
+    client = waiting()
+    app, _host = console(client)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot, app)
+        screen.query_one("#reject").focus()
+        await keys(pilot, WORDS[0])
+        await keys(pilot, *WORDS[1:], after_s=15)
+        assert screen.query_one("#passphrase").value == WORDS  # type: ignore[attr-defined]
+        screen.query_one("#reject").focus()
+        await keys(pilot, "q", after_s=30)
+        await keys(pilot, *"dx", after_s=35)
+        assert screen.query_one("#code").value == "qdx"  # type: ignore[attr-defined]
+        assert answers(client) == []
+
+
+async def test_passphrase_begun_too_early_is_not_taken_in_part() -> None:
+    app, _host = console(waiting())
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot, app)
+        screen.guard.open(event_clock_s() + 9.9)
+        await keys(pilot, *WORDS)
+        assert screen.query_one("#passphrase").value == ""  # type: ignore[attr-defined]
+        assert "wait a moment" in screen_text(app)
 
 
 @pytest.mark.fault("U02", "U03", "U04")
