@@ -14,9 +14,9 @@ SHOWN_MAX = 40
 STOP_MAX = Decimal("0.99")
 TARGET_MAX = Decimal(10)
 _NUMBER = re.compile(r"[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?|[0-9]+\.?[0-9]*|\.[0-9]+")
-
-
 _SIZE = re.compile(r"(?P<number>\S+?)(?:\s*(?P<share>%|bps)|\s+(?P<asset>[A-Za-z][A-Za-z0-9]{0,11}))?", re.IGNORECASE)
+_JOINED = re.compile(r"(?P<number>[-−]?[0-9.,]+)(?P<asset>(?!bps$)[A-Za-z]{2}[A-Za-z0-9]{0,10})", re.IGNORECASE)
+"""An amount and its asset without a blank; two letters at least, so that 1e5 stays no number."""
 
 
 class FieldError(ValueError):
@@ -71,9 +71,11 @@ def positive(name: str, label: str, text: str) -> Decimal:
 def size(text: str) -> tuple[Decimal, str]:
     """Read a quantity and what it counts: units, an amount of an asset, or a share of equity. Raises FieldError.
 
-    >>> size("0.25"), size("500 usdt"), size("2%")
-    ((Decimal('0.25'), ''), (Decimal('500'), 'USDT'), (Decimal('0.02'), '%'))
+    >>> size("0.25"), size("500 usdt"), size("500USDT"), size("2%")
+    ((Decimal('0.25'), ''), (Decimal('500'), 'USDT'), (Decimal('500'), 'USDT'), (Decimal('0.02'), '%'))
     """
+    if joined := _JOINED.fullmatch(text):
+        text = f"{joined['number']} {joined['asset']}"
     read = _SIZE.fullmatch(text)
     if read is None or not (read["share"] or read["asset"]):
         return positive("qty", "Quantity", text), ""

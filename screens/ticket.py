@@ -7,6 +7,7 @@ from decimal import Decimal
 from functools import partial
 from typing import ClassVar, TypeVar
 
+from textual import events
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
@@ -45,7 +46,7 @@ class TicketScreen(Dialog):
 
     TITLE_TEXT = "Ticket: a trade of your own"
     KEYS = (("↑↓", "field"), ("←→", "change"), ("enter", "preview"), ("esc", "close"))
-    AUTO_FOCUS = "#side"
+    AUTO_FOCUS = "#qty"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "app.focus_previous", show=False),
         Binding("down", "app.focus_next", show=False),
@@ -115,6 +116,14 @@ class TicketScreen(Dialog):
         ticket, preview = self._previewed
         word = "Preview · REFUSED" if preview.refused else "Would be sent"
         pane.fill(preview_rows(ticket, preview, width), word)
+
+    def on_key(self, event: events.Key) -> None:
+        """A digit typed on a choice begins the quantity, where it is not lost."""
+        if isinstance(self.focused, Choice) and (event.character or "") in DIGITS:
+            event.stop()
+            event.prevent_default()
+            self.set_focus(wanted := self.query_one("#qty", Input))
+            wanted.post_message(events.Key(event.key, event.character))  # after its focus, which selects what is there
 
     def on_choice_changed(self) -> None:
         self._edited()
@@ -240,6 +249,7 @@ def _tried(read: Callable[[], T | None], wrong: list[FieldError]) -> T | None:
         return None
 
 
+DIGITS = tuple(".0123456789")
 FIELD_ROWS = 9
 CHROME_ROWS = 6  # our two lines, the card's border, a status of two lines
 PADDED_FROM, PADDING_ROWS = 34, 3

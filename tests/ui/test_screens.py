@@ -284,6 +284,20 @@ async def test_a_ticket_is_sent_only_as_it_was_previewed() -> None:
         assert client.sent[1:] == [SubmitTicket(ticket=ticket, preview_id="pv-1")]
 
 
+async def test_digits_typed_as_the_ticket_opens_or_on_a_choice_are_the_quantity() -> None:
+    app, _host = console(FakeClient())
+    async with app.run_test(size=SIZE) as pilot:
+        screen = await on_ticket(pilot)
+        await pilot.press("0", ".", "2")
+        assert screen.query_one("#qty", Input).value == "0.2"
+        screen.query_one("#side").focus()
+        await pilot.pause()
+        await pilot.press("1")
+        await pilot.press("5")
+        assert screen.query_one("#qty", Input).value == "15"
+        assert app.focused is screen.query_one("#qty")
+
+
 async def test_an_edit_after_the_preview_needs_a_new_one() -> None:
     client = FakeClient()
     app, _host = console(client)
@@ -380,6 +394,7 @@ TYPED: list[tuple[dict[str, str], tuple[str, str, str | None, str | None]]] = [
     ({"qty": ".5", "stop": "off", "target": "off"}, ("0.5", "", None, None)),
     ({"qty": "1,234,567", "stop": "150bps", "target": "1000%"}, ("1234567", "", "0.015", "10")),
     ({"qty": "500 USDT"}, ("500", "USDT", "0.02", None)),
+    ({"qty": "500USDT"}, ("500", "USDT", "0.02", None)),
     ({"qty": "0.25 btc"}, ("0.25", "BTC", "0.02", None)),
     ({"qty": "2%"}, ("0.02", "%", "0.02", None)),
     ({"qty": "1,500 usdt"}, ("1500", "USDT", "0.02", None)),
