@@ -270,7 +270,8 @@ def _proposed(changes: tuple[PolicyChange, ...], waits: str, governor: Governor)
     if len(loose) < len(changes):
         said.append(f"In force as version {governor.version}: {_listed(c for c in changes if c not in loose)}.")
     if waits:
-        said.append(f"{waits} waits for `quarterdeck policy approve {waits}`: {_listed(loose)}.")
+        command = f"quarterdeck policy approve {waits} {governor.book.requests[waits].code}"
+        said.append(f"{waits} waits for the admin, `{command}`: {_listed(loose)}.")
     return " ".join(said)
 
 

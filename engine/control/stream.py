@@ -46,7 +46,7 @@ from engine.domain.events import (
     StateChanged,
     StopTrailed,
 )
-from engine.domain.governance import PolicyChange
+from engine.domain.governance import PolicyChange, tries_words
 from engine.domain.killing import KILL_SWITCH, KillRule
 from engine.domain.money import plain
 from engine.domain.order import OrderStatus
@@ -324,7 +324,7 @@ def _change_answered(row: Recorded, event: ChangeAnswered) -> Iterator[StreamLin
 def _tried(row: Recorded, event: AdminTried) -> Iterator[StreamLine]:
     if not event.right:
         told = "LOCKED OUT" if event.locked_until_ms else "WRONG PASSPHRASE"
-        yield _line(row, "policy", outcome=told, why=f"{event.wrong_tries} wrong tries in a row")
+        yield _line(row, "policy", outcome=told, why=tries_words(event.wrong_tries))
 
 
 def _keys_tried(row: Recorded, event: KeysTried) -> Iterator[StreamLine]:

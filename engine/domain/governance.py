@@ -84,3 +84,12 @@ def document_hash(policy_json: str, agents: tuple[PolicyChange, ...]) -> str:
     """Return the hash that names a version's content: the policy, and what is changed of agents' own limits."""
     lines = [f"{each.field}\0{each.old}\0{each.new}" for each in agents]
     return blake2b("\n".join((policy_json, *lines)).encode(), digest_size=16).hexdigest()
+
+
+def tries_words(wrong_tries: int) -> str:
+    """Write how often in a row the passphrase was wrong.
+
+    >>> tries_words(1), tries_words(3)
+    ('1 wrong try', '3 wrong tries in a row')
+    """
+    return "1 wrong try" if wrong_tries == 1 else f"{wrong_tries} wrong tries in a row"

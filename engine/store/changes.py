@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from engine.clock import iso
-from engine.domain.events import AdminTried, ChangeAnswered, ChangeRequested, PolicyVersioned
-from engine.domain.governance import ChangeRequest, PolicyChange, Verdict
+from engine.domain.events import AdminTried, ChangeAnswered, ChangeRequested, PolicyAdopted, PolicyVersioned
+from engine.domain.governance import ChangeRequest, PolicyChange, Verdict, tries_words
 from engine.store.queries import RARE
 from engine.store.reader import Question
 from engine.store.rows import Record, event_of
 
 _KINDS = tuple(each.KIND for each in (PolicyVersioned, ChangeRequested, ChangeAnswered, AdminTried))
+_FIRST = f"SELECT 1 FROM journal WHERE kind = {PolicyAdopted.KIND} LIMIT 1"
 _ROWS_MAX = 10_000
 
 
@@ -29,7 +30,8 @@ def policy_requests(limit: int | None = 100, open_only: bool = False) -> Questio
     """
     rows = yield from _rows()
     found: dict[str, Record] = {}
-    version = max((event.version for _ts_ms, event in rows if isinstance(event, PolicyVersioned)), default=0)
+    first = len((yield _FIRST, ()))  # a new store's first limits are version 1, without a row of their own
+    version = max((event.version for _ts_ms, event in rows if isinstance(event, PolicyVersioned)), default=first)
     for ts_ms, event in rows:
         if isinstance(event, ChangeRequested):
             found[event.request_id] = _request_row(ts_ms, event)
@@ -83,7 +85,7 @@ def _event_row(ts_ms: int, event: object) -> Record:
     elif isinstance(event, AdminTried):
         until = f"; locked until {iso(event.locked_until_ms)}" if event.locked_until_ms else ""
         word = "right passphrase" if event.right else "wrong passphrase"
-        row.update(event=word, actor="admin", detail=f"{event.wrong_tries} wrong tries in a row{until}")
+        row.update(event=word, actor="admin", detail=f"{tries_words(event.wrong_tries)}{until}")
     return row
 
 

@@ -265,7 +265,10 @@ def test_change_is_proposed_seen_approved_and_told_from_the_shell(
 
 def test_change_is_rejected_from_the_shell_with_a_note(said: Callable[..., tuple[int, str]]) -> None:
     said("policy", "passphrase", typed="\ncorrect horse\n")
-    assert said("policy", "propose", "--set", "limits.open_positions=8", "--reason", "more")[0] == 0
+    code, text = said("policy", "propose", "--set", "limits.open_positions=8", "--reason", "more")
+    (row,) = json.loads(said("policy", "requests", "--json")[1])
+    assert (code, row["base_version"], row["note"]) == (0, 1, None), "a new store's first version is 1, and in force"
+    assert f"`quarterdeck policy approve cr-1 {row['code']}`" in text
     code, text = said("policy", "reject", "cr-1", "--note", "no", typed="correct horse\n")
     assert (code, "changes nothing" in text) == (0, True)
     assert said("policy", "requests") == (0, "No change of the policy waits.\n")
