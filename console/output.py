@@ -95,6 +95,7 @@ _INSTANTS = {
     "state_since_ms": "state_since",
     "equity_last_ms": "equity_last_at",
     "last_ms": "last_at",
+    "ended_ms": "ended",
     "since_ms": "since",
     "asked_ms": "asked",
     "next_slot_ms": "next_slot_at",

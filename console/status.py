@@ -84,8 +84,10 @@ def certificate_words(ended: Mapping[str, Any]) -> str:
         f"{safe(symbol(name), 40)} {cell(start)} -> {cell(end)}{_because(why)}"
         for name, start, end, why in ended["lines"]
     ]
-    told = f"{word} after {ended['took_ms'] / 1000:.1f} s, by the venue's own word"
-    return f"{told}: {', '.join(moved) or 'nothing was held'}"
+    at = f" at {cell(ended['ended'])} UTC" if ended.get("ended") else ""
+    told = f"{word}{at} after {ended['took_ms'] / 1000:.1f} s, by the venue's own word"
+    since = "; positions were opened since" if ended.get("held_since") else ""
+    return f"{told}: {', '.join(moved) or 'nothing was held'}{since}"
 
 
 def _because(why: str) -> str:

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from textual import events
 
 from engine.api import CertificateView, OrderView, Reply, StreamLine
-from screens.format import UNKNOWN, clock, price, qty, safe, symbol, wrap
+from screens.format import UNKNOWN, clock, moment, price, qty, safe, symbol, wrap
 from screens.model import ConsoleModel
 from screens.reading import Reading
 from screens.rows import Row, text_row
@@ -75,10 +75,12 @@ class CertificateScreen(Reading):
         told = self.certificate
         word, ink = ("FLAT", "good") if told.flat else ("NOT FLAT", "danger")
         rows: list[Row] = [
-            ((word, ink), (f" after {told.took_ms / 1000:.1f} s, by the venue's own word", "")),
+            ((word, ink), (f" after {told.took_ms / 1000:.1f} s, by the venue's own word{_when(told)}", "")),
             text_row(safe(told.flatten_id, width), "dim"),
             text_row(""),
         ]
+        if told.held_since:
+            rows.insert(1, text_row("Positions were opened since: it is no word on what is held now.", "warn"))
         if told.steps:
             steps = ", ".join(f"{name.replace('_', ' ')} {ms} ms" for name, ms in told.steps)
             rows += [text_row(line, "dim") for line in wrap(f"From the key: {steps}", width, 3)]
@@ -92,6 +94,10 @@ class CertificateScreen(Reading):
                 )
             )
         return [*rows, *proof_rows(told, width)]
+
+
+def _when(told: CertificateView) -> str:
+    return f", at {moment(told.ended_ms, 0)} UTC" if told.ended_ms else ""
 
 
 def proof_rows(told: CertificateView, width: int) -> list[Row]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from rich.cells import cell_len, chop_cells, set_cell_size
@@ -17,6 +18,7 @@ from engine.api import plain
 UNKNOWN = "–"
 SPARKS = "▁▂▃▄▅▆▇█"
 COMBINING_MAX = 2
+DAY_MS = 86_400_000
 _BRAILLE_BITS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 _HIDDEN = {"Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp"}
 
@@ -186,6 +188,17 @@ def clock(ts_ms: int) -> str:
     """
     seconds = ts_ms // 1000 % 86_400
     return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+
+
+def moment(ts_ms: int, now_ms: int) -> str:
+    """Write an instant: the time of day, UTC, after its date when that is not today's.
+
+    >>> moment(1_700_000_000_000, 1_700_000_001_000), moment(1_700_000_000_000, 1_700_090_000_000)
+    ('22:13:20', '2023-11-14 22:13:20')
+    """
+    if ts_ms // DAY_MS == now_ms // DAY_MS:
+        return clock(ts_ms)
+    return f"{datetime.fromtimestamp(ts_ms // 1000, UTC):%Y-%m-%d} {clock(ts_ms)}"
 
 
 def symbol(instrument: str) -> str:

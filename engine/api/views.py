@@ -227,7 +227,8 @@ class CertificateView:
     """A flatten's end: per instrument what the venue showed before and after, and why anything is left.
 
     steps: (name, milliseconds from the request until it was done). proofs: (instrument, when the venue was asked, what
-    it held, its working orders there, sold by the flatten, for how much in quote).
+    it held, its working orders there, sold by the flatten, for how much in quote). ended_ms: when the
+    venue answered, 0: not known. held_since: more is held now than it left.
     """
 
     flatten_id: str
@@ -236,6 +237,8 @@ class CertificateView:
     lines: tuple[tuple[str, Decimal, Decimal, str], ...]
     steps: tuple[tuple[str, int], ...] = ()
     proofs: tuple[tuple[str, int, Decimal, int, Decimal, Decimal], ...] = ()
+    ended_ms: int = 0
+    held_since: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

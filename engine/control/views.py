@@ -289,4 +289,14 @@ def certificate_view(core: Core) -> CertificateView | None:
         proofs=tuple(
             (one.instrument, one.asked_ms, one.held, one.working, one.sold, one.cost) for one in proof.proofs
         ) if proof and proven else (),
+        ended_ms=max((one.asked_ms for one in proof.proofs), default=0) if proof and proven else 0,
+        held_since=_held_since(core, {line.instrument: line.end_qty for line in ended.lines}),
     )  # fmt: skip
+
+
+def _held_since(core: Core, left: dict[str, Decimal]) -> bool:
+    """Tell whether more is held of anything than a flatten left of it."""
+    held: dict[str, Decimal] = {}
+    for position in core.books.open_positions():
+        held[position.instrument] = held.get(position.instrument, ZERO) + position.qty
+    return any(abs(qty) > abs(left.get(key, ZERO)) for key, qty in held.items())

@@ -8,11 +8,12 @@ from decimal import Decimal
 import pytest
 
 from console.status import lean, print_status
-from engine.api import KillGauge, KillTier, KillUnit, TradingState
+from engine.api import CertificateView, KillGauge, KillTier, KillUnit, TradingState
 from engine.control.wire import to_json
+from screens.format import clock
 from screens.rows import Row
 from screens.widgets.kill import gauge_sentence, kill_rows, next_tier
-from tests.ui.fakes import snapshot
+from tests.ui.fakes import NOW_MS, snapshot
 
 
 def gauge(rule: str, unit: KillUnit, tier: KillTier, observed: str, *begins: str | None) -> KillGauge:
@@ -48,6 +49,16 @@ def test_a_figure_in_time_is_written_as_one_and_says_that_a_resume_does_not_clea
     assert text(kill_rows(snapshot(kill=(STALE,)), 60)[1]).startswith("stale data 5m of 5m")
     assert gauge_sentence(STALE) == "stale data is at 5m of 5m: it holds until what it saw is over"
     assert gauge_sentence(LOSS).endswith("measured anew from here")
+
+
+def test_certificate_says_when_it_was_and_never_that_what_is_held_now_is_flat() -> None:
+    ended = CertificateView(flatten_id="fl-1", flat=True, took_ms=200, lines=(), ended_ms=NOW_MS - 5_000)
+    at = clock(ended.ended_ms)
+    shown = {
+        held: text(kill_rows(snapshot(certificate=replace(ended, held_since=held)), 70)[1]) for held in (False, True)
+    }
+    assert shown[False] == f"flat at {at}, 0.2 s, proven by the venue · c shows it"
+    assert shown[True] == f"last flat at {at}; positions were opened since · c shows it"
 
 
 def test_each_tier_says_where_the_next_one_begins() -> None:

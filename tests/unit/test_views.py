@@ -183,6 +183,20 @@ async def test_certificate_of_a_flatten_is_shown(make: Make) -> None:
     assert shown.certificate is not None
     assert (shown.certificate.flat, shown.flattening) == (True, False)
     assert [line[:3] for line in shown.certificate.lines] == [(BTC, 1, 0)]
+    assert (shown.certificate.ended_ms, shown.certificate.held_since) == (shown.now_ms, False)
+
+
+async def test_certificate_says_that_positions_were_opened_since(make: Make) -> None:
+    world = await make({0: BUY, 5: BUY})
+    await world.bars(2, "50000")
+    await world.handlers.handle(api.Flatten())
+    await world.bar("50000")
+    assert (await world.handlers.handle(api.Resume(reason="again"))).ok
+    await world.bars(5, "50000")
+    shown = seen(world)
+    assert shown.positions, "the agent bought again"
+    assert shown.certificate is not None
+    assert (shown.certificate.flat, shown.certificate.held_since) == (True, True)
 
 
 async def test_snapshot_does_not_change_once_it_is_made_and_goes_over_the_wire(make: Make) -> None:
