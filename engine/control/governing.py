@@ -30,7 +30,7 @@ from engine.governance.agent_fields import AGENT_PREFIX
 from engine.governance.document import Document, proposed, with_limits
 from engine.governance.environment import Overlay, overlaid
 from engine.governance.starting import at_start, while_away
-from engine.governance.validity import refuse_change, refuse_document
+from engine.governance.validity import contradiction, refuse_change, refuse_variables
 from engine.governance.versions import (
     OPEN_MAX,
     Drafting,
@@ -68,8 +68,8 @@ class Ruled:
         self._away = tuple(self.away(drafting.book, self.events))
         self.document = drafting.document
         self.policy, self.overlays = overlaid(self.document.policy, environ)
-        if self.policy != self.document.policy or drafting.book.version != book.version > 0:
-            refuse_document(self.document, self.filed, environ, "The policy that would be in force:")
+        if not contradiction(Document(self.document.policy), {}, {}, ""):
+            refuse_variables(self.document.policy, environ, "The policy that would be in force:")
         self.version = drafting.book.version
 
     def _rules(self, policy: Policy) -> GovernanceRules:
@@ -196,9 +196,9 @@ class Governor:
         agents = {name: agent.config for name, agent in self._core.agents.items()}
         return proposed(self.document, asked, agents, Instruments(self._core.books.instruments.values()).key_of)
 
-    def _refuse_invalid(self, changes: Iterable[PolicyChange], where: str) -> None:
+    def _refuse_invalid(self, changes: Iterable[PolicyChange], where: str, *, whole: bool = False) -> None:
         """Hold changes to what the policy file is held to, now and with what the environment tightens."""
-        refuse_change(self.document, changes, self.ruled.filed, self.ruled.environ, where)
+        refuse_change(self.document, changes, self.ruled.filed, self.ruled.environ, where, whole=whole)
 
     # -- answering ---------------------------------------------------------------------
 
@@ -251,7 +251,7 @@ class Governor:
             raise RefusedError(f"{request_id} is stale: {why}. It was closed; propose it again.")
         if code.strip().upper() != request.code:
             raise RefusedError(f"That is not the code of {request_id} as it stands; nothing was answered.")
-        self._refuse_invalid(request.changes, f"{request_id} cannot be approved:")
+        self._refuse_invalid(request.changes, f"{request_id} cannot be approved:", whole=True)
         return request
 
     async def _unlock(self, passphrase: str) -> None:

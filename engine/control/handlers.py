@@ -47,7 +47,7 @@ from engine.domain.order import OrderRole
 from engine.domain.policy import OnMissing, TradingState
 from engine.domain.risk import Verdict
 from engine.errors import QuarterdeckError, RefusedError
-from engine.governance.document import loosening
+from engine.governance.together import apart
 
 Reader = Callable[[str, dict[str, str]], Awaitable[Any]]
 """Answers a Query by name and arguments with rows; the store's, or a status made from the core."""
@@ -265,13 +265,13 @@ class Handlers:
 
 def _proposed(changes: tuple[PolicyChange, ...], waits: str, governor: Governor) -> str:
     """Say what of a proposal is in force, and what waits for whom."""
-    loose = loosening(changes) if waits else ()
+    at_once, waiting = apart(changes) if waits else (changes, ())
     said = []
-    if len(loose) < len(changes):
-        said.append(f"In force as version {governor.version}: {_listed(c for c in changes if c not in loose)}.")
+    if at_once:
+        said.append(f"In force as version {governor.version}: {_listed(at_once)}.")
     if waits:
         command = f"quarterdeck policy approve {waits} {governor.book.requests[waits].code}"
-        said.append(f"{waits} waits for the admin, `{command}`: {_listed(loose)}.")
+        said.append(f"{waits} waits for the admin, `{command}`: {_listed(waiting)}.")
     return " ".join(said)
 
 

@@ -17,10 +17,14 @@ from engine.domain.policy import Off
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How two values of a field compare. words: what a person is told; looser: tells whether the second is looser."""
+    """How two values of a field compare. words: what a person is told; looser: tells whether the second is looser.
+
+    common: of a change that loosens, how far it tightens too, which applies at once: a list may gain and lose names.
+    """
 
     words: str
     looser: Callable[[Any, Any], bool]
+    common: Callable[[Any, Any], Any] = lambda old, new: old
 
     def sense(self, old: Any, new: Any) -> Sense:
         """Return which way a change from old to new goes; equal values are NEUTRAL."""
@@ -45,6 +49,14 @@ def _less(old: Any, new: Any) -> bool:
 
 def _wider_list(old: Any, new: Any) -> bool:
     return not new or (bool(old) and not set(new) <= set(old))
+
+
+def _in_both(old: Any, new: Any) -> Any:
+    return tuple(name for name in old if name in new) or old
+
+
+def _in_either(old: Any, new: Any) -> Any:
+    return (*old, *(name for name in new if name not in old))
 
 
 def _or_off(looser: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
@@ -72,9 +84,11 @@ MORE_LOOSENS = Way("more loosens", _more)
 LESS_LOOSENS = Way("less loosens", _less)
 CEILING_OR_OFF = Way("more loosens; off is no ceiling", _or_off(_more))
 FLOOR_OR_OFF = Way("less loosens; off is no floor", _or_off(_less))
-LONGER_LIST_LOOSENS = Way("another name loosens; an empty list allows all", _wider_list)
-ADDED_LOOSENS = Way("another beside those it has loosens; others in their place make another agent of it", _wider_list)
-SHORTER_LIST_LOOSENS = Way("a name less loosens", lambda old, new: not set(new) >= set(old))
+LONGER_LIST_LOOSENS = Way("another name loosens; an empty list allows all", _wider_list, _in_both)
+ADDED_LOOSENS = Way(
+    "another beside those it has loosens; others in their place make another agent of it", _wider_list, _in_both
+)
+SHORTER_LIST_LOOSENS = Way("a name less loosens", lambda old, new: not set(new) >= set(old), _in_either)
 ANY_LOOSENS = Way("any change needs approval", lambda old, new: True)
 FURTHER_LOOSENS = Way("further off loosens, and so does another measure; off is none", _further)
 OWN_MISSING = Way("from tight to loose: close, repair, alarm; off leaves it to the policy", _less_done)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from engine.config import canonical_json, from_canonical
 from engine.domain.agent import AgentConfig
@@ -18,8 +18,12 @@ from engine.governance.agent_fields import (
     parts_of,
     without_hold,
 )
-from engine.governance.document import Document, differences, harmless, loosening
+from engine.governance.document import Document, changed, differences, texts_of
+from engine.governance.together import apart, fitting, is_grouped, unit_of
+from engine.governance.validity import contradiction
 from engine.governance.versions import EDITED, Drafting, Wish, is_free, is_stale, stale_words
+
+FILE_EDITED = "the policy file was edited"
 
 
 def at_start(drafting: Drafting, asked: Policy, rules: GovernanceRules, mode: Mode) -> None:
@@ -27,22 +31,21 @@ def at_start(drafting: Drafting, asked: Policy, rules: GovernanceRules, mode: Mo
 
     Fields that nobody edited stay as they are in force, whatever a file says: an approved change made elsewhere is not
     undone by an old file. A request of a file's that has become stale is asked anew. An agent that was never seen is
-    taken as its file has it.
+    taken as its file has it. What of a file would contradict what is in force beside it waits as well, with the reason.
     """
     before = from_canonical(Policy, drafting.book.file_json)
     edited = {change.field for change in differences(before, asked)}
-    agents = {change.field: change for change in _agents_edited(drafting)}
+    agents = _agents_edited(drafting)
     if edited:
         drafting.tell(PolicyFileSeen(policy_json=canonical_json(asked)))
     free = is_free(rules, mode)
-    _at_once(drafting, only(differences(drafting.document.policy, asked), edited), agents.values(), free=free)
+    _take(drafting, apart(only(differences(drafting.document.policy, asked), edited))[0])
+    _take_agents(drafting, agents, free=free)
     anew = _close_overtaken(drafting, edited)
-    wanted = only(differences(drafting.document.policy, asked), edited | anew)
-    if wanted:
-        drafting.wish(_wish(wanted, "the policy file was edited"), rules, mode)
+    _ask(drafting, only(differences(drafting.document.policy, asked), edited | anew), free=free)
     for name in sorted(drafting.filed):
-        held = _still_held(drafting, name, anew | set(agents))
-        if held and not free:
+        held = _still_held(drafting, name, anew | {change.field for change in agents})
+        if held:
             drafting.request(_wish(held, EDITED), held)
     drafting.apply_due(arming=True, mode=mode)
 
@@ -51,21 +54,49 @@ def _wish(changes: tuple[PolicyChange, ...], reason: str) -> Wish:
     return Wish(changes=changes, actor="trader", asked_by=AskedBy.FILE, reason=reason)
 
 
-def _at_once(
-    drafting: Drafting, policy: tuple[PolicyChange, ...], agents: Iterable[PolicyChange], *, free: bool
-) -> None:
-    """Make the versions that nobody is asked about, and hold what an agent's file loosens at what is in force."""
-    found = tuple(agents)
-    for changes, reason in ((harmless(policy), "the policy file was edited"), (harmless(found), EDITED)):
-        if changes:
-            drafting.version(_wish(changes, reason))
-    looser = loosening(found)
-    if looser and free:
-        drafting.version(_wish(looser, EDITED))
-        return
-    kept = {change.field: change for change in drafting.book.agents if _stands(drafting, change)}
-    holds = {each.field: PolicyChange(each.field, each.new, each.old, Sense.TIGHTENS) for each in looser}
-    drafting.hold(tuple((kept | holds).values()))
+def _take(drafting: Drafting, changes: tuple[PolicyChange, ...]) -> str:
+    """Put in force what can be of some changes of the policy; return what the rest contradicts, "" without a rest."""
+    of = lambda some: Document(changed(drafting.document, some).policy)  # noqa: E731
+    told = lambda some: contradiction(of(some), {}, drafting.environ, "beside what is in force:")  # noqa: E731
+    taken = fitting(changes, lambda some: not told(some))
+    why = told(changes) if taken != changes else ""
+    if taken:
+        drafting.version(_wish(taken, FILE_EDITED))
+    return why
+
+
+def _ask(drafting: Drafting, wanted: tuple[PolicyChange, ...], *, free: bool) -> None:
+    """Put in force what nobody is asked about, and let the rest wait in one request."""
+    why = _take(drafting, wanted if free else apart(wanted)[0])
+    waits = tuple(each for each in wanted if texts_of(drafting.document.policy)[each.field] != each.new)
+    if waits:
+        drafting.request(_wish(waits, f"{FILE_EDITED}; {why}" if why else FILE_EDITED), waits)
+
+
+def _take_agents(drafting: Drafting, found: tuple[PolicyChange, ...], *, free: bool) -> None:
+    """Put in force what nobody is asked about, and hold the rest of the agents' files at what is in force."""
+    taken = found if free else apart(found)[0]
+    odd = {name for name in drafting.filed if _contradicts(drafting, name, _agents_after(drafting, found, taken))}
+    taken = tuple(each for each in taken if not (parts_of(each.field)[0] in odd and is_grouped(each.field)))
+    after = _agents_after(drafting, found, taken)
+    if taken:
+        drafting.version(_wish(taken, EDITED))
+    drafting.hold(after)
+
+
+def _contradicts(drafting: Drafting, name: str, agents: tuple[PolicyChange, ...]) -> bool:
+    mine = tuple(each for each in agents if parts_of(each.field)[0] == name)
+    return bool(contradiction(Document(Policy(), mine), drafting.filed, {}, ""))
+
+
+def _agents_after(
+    drafting: Drafting, found: tuple[PolicyChange, ...], taken: tuple[PolicyChange, ...]
+) -> tuple[PolicyChange, ...]:
+    """Return the document's changes of agents with those taken, and what else was found held at what is in force."""
+    after = changed(drafting.document, taken, drafting.filed).agents
+    kept = {change.field: change for change in after if _stands(drafting, change)}
+    holds = {e.field: PolicyChange(e.field, e.new, e.old, Sense.TIGHTENS) for e in found if e not in taken}
+    return tuple((kept | holds).values())
 
 
 def _stands(drafting: Drafting, change: PolicyChange) -> bool:
@@ -74,24 +105,29 @@ def _stands(drafting: Drafting, change: PolicyChange) -> bool:
     return name not in drafting.filed or fields_of_agents()[key].text(drafting.filed[name]) == change.old
 
 
-def _agents_edited(drafting: Drafting) -> list[PolicyChange]:
+def _agents_edited(drafting: Drafting) -> tuple[PolicyChange, ...]:
     """Return what agents' files say otherwise than what is in force of them."""
-    found = []
+    found: list[PolicyChange] = []
     for name, agent in sorted(drafting.filed.items()):
         registered = drafting.book.registered.get(name)
         if registered is not None:
             old = _in_force(from_canonical(AgentConfig, registered), drafting.document)
             found += _differences(name, old, _texts(agent, drafting.document))
-    return found
+    return tuple(found)
 
 
-def _differences(name: str, old: dict[str, str], new: dict[str, str]) -> list[PolicyChange]:
-    changes = []
+def _differences(name: str, old: dict[str, str], new: dict[str, str]) -> Iterator[PolicyChange]:
+    """Yield what differs. What both tightens and loosens comes as two: how far it tightens, and the rest."""
     for key, field in fields_of_agents().items():
-        if old[key] != new[key]:
-            sense = field.way.sense(field.parse(name, old[key]), field.parse(name, new[key]))
-            changes.append(PolicyChange(f"{AGENT_PREFIX}{name}.{key}", old[key], new[key], sense))
-    return changes
+        if old[key] == new[key]:
+            continue
+        where, was, now = f"{AGENT_PREFIX}{name}.{key}", field.parse(name, old[key]), field.parse(name, new[key])
+        sense = field.way.sense(was, now)
+        common = field.way.common(was, now) if sense is Sense.LOOSENS else was
+        between = field.written(common) if common != was else old[key]
+        if between != old[key]:
+            yield PolicyChange(where, old[key], between, Sense.TIGHTENS)
+        yield PolicyChange(where, between, new[key], sense)
 
 
 def _texts(agent: AgentConfig, document: Document) -> dict[str, str]:
@@ -144,18 +180,24 @@ def _is_overtaken(drafting: Drafting, request: ChangeRequest, edited: set[str]) 
 
 
 def _still_held(drafting: Drafting, name: str, fields: set[str]) -> tuple[PolicyChange, ...]:
-    """Return what an agent's file asks for, of some fields that are held at what is in force."""
-    return tuple(
-        PolicyChange(each.field, each.new, each.old, Sense.LOOSENS)
+    """Return what an agent's file asks for, of some fields that are held at what is in force, each with its group."""
+    units = {unit_of(field) for field in fields}
+    mine = [
+        each
         for each in drafting.book.agents
-        if each.field in fields and parts_of(each.field)[0] == name and _stands(drafting, each) and _is_hold(each)
+        if parts_of(each.field)[0] == name and unit_of(each.field) in units and _stands(drafting, each)
+    ]
+    held = {unit_of(each.field) for each in mine if _sense_back(each) is Sense.LOOSENS}
+    return tuple(
+        PolicyChange(each.field, each.new, each.old, _sense_back(each)) for each in mine if unit_of(each.field) in held
     )
 
 
-def _is_hold(change: PolicyChange) -> bool:
+def _sense_back(change: PolicyChange) -> Sense:
+    """Tell which way it goes from what is in force to what the file says."""
     name, key = parts_of(change.field)
     field = fields_of_agents()[key]
-    return field.way.sense(field.parse(name, change.new), field.parse(name, change.old)) is Sense.LOOSENS
+    return field.way.sense(field.parse(name, change.new), field.parse(name, change.old))
 
 
 def while_away(

@@ -14,7 +14,8 @@ from engine.domain.intent import Mode
 from engine.domain.policy import GovernanceRules, Policy
 from engine.domain.policy_book import PolicyBook
 from engine.errors import UsageError
-from engine.governance.document import Document, changed, harmless, loosening
+from engine.governance.document import Document, changed
+from engine.governance.together import apart
 from engine.governance.validity import refuse_change
 
 REASON_MAX = 300
@@ -98,12 +99,13 @@ class Drafting:
     def wish(self, wish: Wish, rules: GovernanceRules, mode: Mode) -> str:
         """Apply what tightens at once, and let what loosens wait; return the request's id, "" when nothing waits.
 
+        Settings that mean something only beside each other wait together.
+
         rules: those in force, environment included. Without require_approval a person's own loosening on paper applies
         at once too; an agent's never does.
         """
         free = is_free(rules, mode) and wish.asked_by is not AskedBy.AGENT
-        at_once = wish.changes if free else harmless(wish.changes)
-        waits = () if free else loosening(wish.changes)
+        at_once, waits = (wish.changes, ()) if free else apart(wish.changes)
         if at_once:
             self.version(Wish(changes=at_once, actor=wish.actor, asked_by=wish.asked_by, reason=wish.reason))
         return self.request(wish, waits) if waits else ""
@@ -148,7 +150,8 @@ class Drafting:
 
     def _apply(self, request: ChangeRequest) -> None:
         try:
-            refuse_change(self.document, request.changes, self.filed, self.environ, f"{request.request_id}:")
+            where = f"{request.request_id}:"
+            refuse_change(self.document, request.changes, self.filed, self.environ, where, whole=True)
         except UsageError as error:
             self.answer(request, Verdict.REJECTED, "clock", str(error))
             return

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.control.policy_views import notices
-from engine.domain.agent import AgentConfig, Protection
+from engine.domain.agent import AgentConfig, Protection, SizingMethod
 from engine.domain.events import AdminTried, ChangeAnswered, PolicyVersioned
 from engine.domain.governance import AskedBy, Sense, Verdict
 from engine.domain.intent import Autonomy, Mode
@@ -69,7 +69,11 @@ def test_mixed_proposal_tightens_at_once_and_lets_the_rest_wait() -> None:
     assert request.base_version == desk.governor.version == 2
 
 
-NARROW = replace(Policy(), limits=replace(Policy().limits, gross_exposure_frac=D("0.5"), net_exposure_frac=D("0.4")))
+NARROW = replace(
+    Policy(),
+    limits=replace(Policy().limits, gross_exposure_frac=D("0.5"), net_exposure_frac=D("0.4")),
+    kill=replace(Policy().kill, thresholds={"loss_warn": D("0.035")}),
+)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +81,11 @@ NARROW = replace(Policy(), limits=replace(Policy().limits, gross_exposure_frac=D
     [
         ({"limits.risk_per_trade": "40%", "limits.open_positions": "1"}, "one trade at its stop would stop trading"),
         ({"kill_switch.warn_at": "90%"}, r"The proposal: \[kill_switch\]: .*warn"),
-        ({"paper.half_spread": "1%", "limits.spread": "3%"}, "what of it applies at once: .* nothing could trade"),
+        (
+            {"kill_switch.loss": "3%", "kill_switch.thresholds": "{ loss_warn = '2%', loss_reduce = '2.5%' }"},
+            "what of it applies at once: .*loss",
+        ),
+        ({"paper.half_spread": "1%"}, "nothing could trade"),
         ({"limits.net_exposure": "60%"}, "net_exposure 60% is more than .* gross_exposure 50%, which always acts"),
         ({"agents.a.limits.sizing": "notional"}, r'agent a \[limits\] sizing = "notional" needs notional_fixed'),
         ({"agents.a.limits.kelly_share": "50%"}, r"agent a \[limits\] kelly_share only has a meaning beside"),
@@ -126,6 +134,37 @@ async def test_approved_change_that_contradicts_what_is_in_force_once_it_is_due_
 def test_start_is_refused_when_a_variable_makes_limits_contradict_each_other() -> None:
     with pytest.raises(UsageError, match=r"with QUARTERDECK_KILL_SWITCH_LOSS: .* one trade at its stop"):
         Desk(Policy()).start(Policy(), {"QUARTERDECK_KILL_SWITCH_LOSS": "0.5%"})
+
+
+def with_spread(spread: str, half_spread: str) -> Policy:
+    base = Policy()
+    limits, paper = replace(base.limits, spread_frac=D(spread)), replace(base.paper, half_spread_frac=D(half_spread))
+    return replace(base, limits=limits, paper=paper)
+
+
+async def test_edited_file_whose_looser_half_waits_holds_what_belongs_to_it_and_starts() -> None:
+    desk = Desk(Policy())
+    wanted = with_spread("0.02", "0.006")
+    for _ in range(2):
+        desk.start(wanted)
+        assert (desk.policy, desk.waiting()) == (Policy(), ["cr-1"])
+    await desk.governor.approve("cr-1", desk.code("cr-1"), PASSPHRASE, "", "admin")
+    assert (desk.policy, desk.books.governance.breach) == (wanted, "")
+
+
+async def test_tighter_limit_of_a_file_that_contradicts_what_was_approved_waits_with_the_reason() -> None:
+    desk = Desk(Policy())
+    desk.governor.propose({"limits.risk_per_trade": "3%"}, "braver")
+    await desk.governor.approve("cr-1", desk.code("cr-1"), PASSPHRASE, "", "admin")
+    file = replace(Policy(), limits=replace(Policy().limits, daily_loss_frac=D("0.02"), trades_per_day=7))
+    desk.start(file)
+    assert (desk.policy.limits.daily_loss_frac, desk.policy.limits.trades_per_day) == (D("0.03"), 7)
+    (request,) = desk.books.governance.requests.values()
+    assert [each.field for each in request.changes] == ["limits.daily_loss"]
+    assert "risk_per_trade 3% is more than [limits] daily_loss 2%" in request.reason
+    desk.governor.propose({"limits.risk_per_trade": "1%"}, "less after all")
+    desk.start(file)
+    assert (desk.policy.limits.daily_loss_frac, desk.waiting()) == (D("0.02"), [])
 
 
 @pytest.mark.fault("U09")
@@ -417,6 +456,78 @@ async def test_instrument_that_a_file_adds_is_seen_and_not_bought_until_it_is_ap
     assert desk.agents["a"].config.limits.blocked == ()
     desk.start(Policy(), agent=wanted)
     assert (desk.agents["a"].config, desk.waiting()) == (wanted, [])
+
+
+BY_WORTH = edited(sizing=SizingMethod.NOTIONAL, notional_fixed=D(1000))
+BY_VOLATILITY = edited(sizing=SizingMethod.VOLATILITY, volatility_target_frac=D("0.005"))
+BY_KELLY = edited(sizing=SizingMethod.KELLY, kelly_share_frac=D("0.05"))
+
+
+@pytest.mark.parametrize(
+    ("base", "wanted"),
+    [
+        (BY_WORTH, AGENT),
+        (AGENT, BY_WORTH),
+        (BY_WORTH, edited(qty_fixed=D(1))),
+        (BY_VOLATILITY, BY_KELLY),
+        (BY_KELLY, BY_VOLATILITY),
+        (AGENT, BY_VOLATILITY),
+    ],
+)
+async def test_other_way_of_sizing_in_a_file_waits_whole_with_the_figures_that_belong_to_it(
+    base: AgentConfig, wanted: AgentConfig
+) -> None:
+    desk = Desk(Policy(), agent=base)
+    for _ in range(2):
+        desk.start(Policy(), agent=wanted)
+        assert (desk.agents["a"].config, desk.waiting()) == (base, ["cr-1"])
+    await desk.governor.approve("cr-1", desk.code("cr-1"), PASSPHRASE, "", "admin")
+    assert (desk.agents["a"].config, desk.books.governance.breach) == (wanted, "")
+    desk.start(Policy(), agent=wanted)
+    assert (desk.agents["a"].config, desk.waiting()) == (wanted, [])
+
+
+async def test_way_of_sizing_is_proposed_together_with_the_figure_that_belongs_to_it() -> None:
+    desk = Desk(Policy(), agent=BY_WORTH)
+    _changes, waits = desk.governor.propose(
+        {"agents.a.limits.sizing": "risk", "agents.a.limits.notional_fixed": "0"}, "by risk"
+    )
+    assert desk.agents["a"].config == BY_WORTH, "half of it would have no meaning"
+    await desk.governor.approve(waits, desk.code(waits), PASSPHRASE, "", "admin")
+    assert desk.agents["a"].config == AGENT
+
+
+async def test_figure_that_a_file_tightens_for_another_way_of_sizing_than_was_approved_waits() -> None:
+    desk = Desk(Policy(), agent=BY_VOLATILITY)
+    asked = {"agents.a.limits.sizing": "risk", "agents.a.limits.volatility_target": "1%"}
+    _changes, waits = desk.governor.propose(asked, "by risk")
+    await desk.governor.approve(waits, desk.code(waits), PASSPHRASE, "", "admin")
+    desk.start(Policy(), agent=edited(sizing=SizingMethod.VOLATILITY, volatility_target_frac=D("0.004")))
+    assert desk.agents["a"].config.limits == AGENT.limits
+    assert [field for field, _old, _new in asked_for(desk)] == ["limits.sizing", "limits.volatility_target"]
+
+
+KEYS = ("paper:BTC/USDT", "paper:ETH/USDT", "paper:SOL/USDT")
+
+
+@pytest.mark.parametrize("by", ["instruments", "allowed"])
+def test_name_that_a_file_takes_out_as_it_adds_another_is_out_for_good(by: str) -> None:
+    btc, eth, sol = KEYS
+    made = lambda *keys: edited(allowed=keys) if by == "allowed" else replace(AGENT, instruments=keys)  # noqa: E731
+    desk = Desk(Policy(), agent=made(btc, sol))
+    desk.start(Policy(), agent=made(btc, eth))
+    assert asked_for(desk) == [(f"limits.{by}" if by == "allowed" else by, f'["{btc}"]', f'["{btc}", "{eth}"]')]
+    desk.start(Policy(), agent=made(btc, eth, sol))
+    config = desk.agents["a"].config
+    assert config.limits.allowed == (btc,) if by == "allowed" else config.limits.blocked == (eth, sol)
+    assert desk.books.governance.breach == ""
+
+
+def test_name_that_a_file_blocks_as_it_lets_another_go_is_blocked_at_once() -> None:
+    desk = Desk(Policy(), agent=edited(blocked=KEYS[:1]))
+    desk.start(Policy(), agent=edited(blocked=KEYS[1:2]))
+    assert set(desk.agents["a"].config.limits.blocked) == set(KEYS[:2])
+    assert len(asked_for(desk)) == 1
 
 
 def test_request_of_an_agent_file_that_was_edited_back_is_withdrawn_and_asked_again_when_it_returns() -> None:
