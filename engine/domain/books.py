@@ -24,6 +24,7 @@ from engine.domain.events import (
     BudgetPosted,
     Closing,
     CycleDone,
+    CycleHeld,
     CycleSkipped,
     DifferenceClosed,
     DifferenceFound,
@@ -96,6 +97,13 @@ class Books(BookState):
         self.last_ts_ms = ts_ms
         handler = _HANDLERS.get(type(event))
         return handler(self, ts_ms, event) or () if handler else ()
+
+    def hold(self, ts_ms: int, event: CycleHeld) -> None:
+        """Take a hold in, the most frequent event of all, by the short way."""
+        self.last_ts_ms = ts_ms
+        failing = self.standing.failing
+        if failing.in_a_row or failing.by_agent:
+            failing.ended(event.agent, failed=False)
 
     # One handler per kind of event, in the order in which a store's life meets them.
 

@@ -28,6 +28,11 @@ class Failing:
     until_ms: dict[str, int] = field(default_factory=dict)
     paused_ms: dict[str, int] = field(default_factory=dict)
 
+    @property
+    def any(self) -> bool:
+        """Tell whether a cycle that ends well would change anything here; while it would not, holds need no reading."""
+        return bool(self.in_a_row or self.by_agent)
+
     def ended(self, agent: str, *, failed: bool) -> None:
         """Take the end of a cycle in."""
         if failed:

@@ -27,7 +27,7 @@ class Standing:
 
     def apply(self, ts_ms: int, event: Any) -> None:
         """Take one event in."""
-        if type(event) is CycleHeld:  # the most frequent of all
+        if type(event) is CycleHeld:
             self.failing.ended(event.agent, failed=False)
         elif isinstance(event, CycleDone):
             if event.agent != TRADER and event.outcome is not Outcome.KEYS_LOCKED:  # it waits for a person

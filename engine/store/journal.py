@@ -174,11 +174,13 @@ class Journal:
 
         So all that hold at an instant share one commit. Any other record settles first, so that rows keep their order.
         """
-        if self._batch:
+        if not self._batch:
+            self._holds.append(held)
+            self._holds_ms = ts_ms
+        elif self._connection is None or self.broken is not None or self.publish is not None:
             self.record(ts_ms, held)
-            return
-        self._holds.append(held)
-        self._holds_ms = ts_ms
+        else:
+            self._append_hold(ts_ms, held)
 
     def settle(self) -> None:
         """Commit the holds that were appended; raises as `record` does, after which they are gone."""
@@ -322,20 +324,24 @@ class Journal:
 
     def _append(self, ts_ms: int, events: tuple[Event, ...]) -> None:
         if len(events) == 1 and type(events[0]) is CycleHeld:
-            event = events[0]
-            if event is not self._held:
-                self._held, self._held_text = event, codec.encode_held(event.agent, event.items)
-            self.seq += 1
-            self._waiting.append((ts_ms, codec.HELD, self._held_text))
-            self.books.apply(ts_ms, event)
-        else:
-            texts = [self._checked(event, events[:place]) for place, event in enumerate(events)]
-            try:
-                for event, text in zip(events, texts, strict=True):
-                    self._append_one(ts_ms, event, text)
-            except Exception as error:
-                self.broken = f"an event could not be applied ({error!r})"
-                raise
+            self._append_hold(ts_ms, events[0])
+            return
+        texts = [self._checked(event, events[:place]) for place, event in enumerate(events)]
+        try:
+            for event, text in zip(events, texts, strict=True):
+                self._append_one(ts_ms, event, text)
+        except Exception as error:
+            self.broken = f"an event could not be applied ({error!r})"
+            raise
+        if len(self._waiting) >= BATCH_ROWS:
+            self.flush()
+
+    def _append_hold(self, ts_ms: int, event: CycleHeld) -> None:
+        if event is not self._held:
+            self._held, self._held_text = event, codec.encode_held(event.agent, event.items)
+        self.seq += 1
+        self._waiting.append((ts_ms, codec.HELD, self._held_text))
+        self.books.hold(ts_ms, event)
         if len(self._waiting) >= BATCH_ROWS:
             self.flush()
 

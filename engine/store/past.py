@@ -87,7 +87,7 @@ def books_before(paths: StorePaths, seq: int) -> Books:
                 books, after = thaw(event.state), row[0]
         sql = "SELECT seq, ts_ms, kind, payload FROM journal WHERE seq > ? AND seq < ? ORDER BY seq"
         for number, ts_ms, kind, kept in connection.execute(sql, (after, seq)):
-            if kind != codec.HELD:
+            if kind != codec.HELD or books.standing.failing.any:
                 apply_event(books, ts_ms, codec.decode(kind, unpack(kept)), connection, number)
         if books.genesis is None:
             raise StoreError(f"the store {paths.root} has no beginning; run quarterdeck verify.")

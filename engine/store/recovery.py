@@ -141,10 +141,10 @@ def _add(found: Summed, row: tuple[Any, ...], connection: sqlite3.Connection) ->
         if seq != found.seq + 1 or check != chain.check(head, kept):
             raise DamagedError(f"journal row {seq} is not what was written: the hash chain breaks there.")
         found.rows += 1
-        if kind == codec.HELD:
+        if kind == codec.HELD and not found.books.standing.failing.any:
             found.books.last_ts_ms = ts_ms
         else:
-            found.acted += kind != Checkpoint.KIND
+            found.acted += kind not in (Checkpoint.KIND, codec.HELD)
             apply_event(found.books, ts_ms, codec.decode(kind, text), connection, seq)
     except DamagedError:
         raise

@@ -160,14 +160,16 @@ class Proof:
         if problem := anchor_problem(self.connection, self.anchor, end):
             _breach(problem)
 
-    # The journal, row by row. A hold changes nothing but the chain, so all its cost is here.
+    # The journal, row by row. A hold changes nothing but the chain while no cycle has failed, so all its cost is here.
 
     def _walk(self, rows: list[tuple[Any, ...]]) -> None:
         last, head, link = self.seq, self.head, chain.link
         books = self.books
+        failing = books.standing.failing
+        calm = not failing.any
         for row in rows:
             seq, ts_ms, kind, kept, check = row
-            if kind == codec.HELD and seq == last + 1 and type(kept) is str and type(ts_ms) is int:
+            if calm and kind == codec.HELD and seq == last + 1 and type(kept) is str and type(ts_ms) is int:
                 following = link(head, seq, ts_ms, kind, kept)
                 if check == following[: chain.CHECK_BYTES]:
                     last, head = seq, following
@@ -175,7 +177,7 @@ class Proof:
                     continue
             self.seq, self.head = last, head
             self._event(row)
-            last, head = self.seq, self.head
+            last, head, calm = self.seq, self.head, not failing.any
         self.seq, self.head = last, head
 
     def _chain(self, row: tuple[Any, ...], text: str) -> None:

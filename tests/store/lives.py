@@ -9,6 +9,7 @@ from decimal import Decimal
 from hypothesis import strategies as st
 
 from engine.domain.agent import EXTERNAL, AgentStatus
+from engine.domain.decision import Outcome
 from engine.domain.events import (
     Adjusted,
     AdjustmentKind,
@@ -47,6 +48,7 @@ Life = list[tuple[int, tuple[Event, ...]]]
 WORDS = (
     "hold",
     "hold",
+    "fail",
     "buy",
     "sell",
     "open",
@@ -97,6 +99,8 @@ class Author:
                 trigger_price=price - 100,
             )
             return decided(self.now_ms, price, qty, side), self.orders[-1], stop
+        if word == "fail":
+            return (replace(decided(self.now_ms, price, qty, Side.BUY), outcome=Outcome.TIMED_OUT, items=()),)
         if order is not None and word in ("open", "cancel"):
             status = OrderStatus.OPEN if word == "open" else OrderStatus.CANCELED
             return (OrdersUpdated(client_order_ids=(order.client_order_id, "unknown"), status=status, reason=word),)
