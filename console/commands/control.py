@@ -13,6 +13,7 @@ from console.output import print_json
 
 if TYPE_CHECKING:
     from engine.api import Command, Reply
+    from screens.amounts import Level
 
 
 def send(store: Path | None, order: Command) -> Reply:
@@ -86,19 +87,38 @@ def resolve(store: Path | None, as_json: bool, order_id: str, assume: str, reaso
 
 @command("protect", reads=True)
 @click.argument("instrument")
-@click.option("--stop", metavar="PRICE", help="Where the stop rests.")
-@click.option("--target", metavar="PRICE", help="Where the target rests.")
+@click.option("--stop", metavar="2%|PRICE", help="Where the stop rests: a distance from the entry, or a price.")
+@click.option("--target", metavar="5%|PRICE", help="Where the target rests: a distance from the entry, or a price.")
 @click.option("--bare", is_flag=True, help="No stop is wanted: it is not called UNPROTECTED any more.")
-@click.option("--agent", type=click.Choice(["external", "trader"]), default="external", help="Whose position.")
+@click.option("--agent", type=click.Choice(["external", "trader"]), default=None, help="Whose, where both hold it.")
 def protect(
-    store: Path | None, as_json: bool, instrument: str, stop: str | None, target: str | None, bare: bool, agent: str
-) -> int:
+    store: Path | None, as_json: bool, instrument: str, stop: str | None, target: str | None, bare: bool,
+    agent: str | None,
+) -> int:  # fmt: skip
     """Say where the stop and the target of a position in INSTRUMENT belong that no agent looks after."""
     from engine.api import Protect
 
-    below, above = price_of("--stop", stop), price_of("--target", target)
-    told = Protect(instrument=instrument, agent=agent, stop=below, target=above, bare=bare)
+    below, above = _level("stop", stop), _level("target", target)
+    told = Protect(
+        instrument=instrument, agent=agent or "", stop=below.price, target=above.price, stop_frac=below.frac,
+        target_frac=above.frac, bare=bare,
+    )  # fmt: skip
     return answer(send(store, told), as_json=as_json)
+
+
+def _level(name: str, text: str | None) -> Level:
+    """Read a stop or a target as the ticket does; nothing where none is given. Raises Refusal, naming the flag."""
+    from screens import amounts
+
+    if text is None:
+        return amounts.Level()
+    try:
+        level = (amounts.stop if name == "stop" else amounts.target)(text.strip())
+    except amounts.FieldError as error:
+        raise Refusal(f"--{name}: {error}") from None
+    if level == amounts.Level():
+        raise Refusal(f"--{name} {text} is no price; leave it away, or write --bare where none is wanted.")
+    return level
 
 
 def price_of(flag: str, text: str | None) -> Decimal | None:

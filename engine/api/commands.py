@@ -87,13 +87,17 @@ class Unblock:
 class Protect:
     """Say where the stop and the target of a position of `external` or of the trader belong, in quote (R16).
 
-    None: as it is. bare: the position is to stand without either, and is not called unprotected any more.
+    agent: whose, "" the one of the two who holds it. None: as it is. stop_frac, target_frac: in place of a price, its
+    distance from the average entry. bare: the position is to stand without either, and is not called unprotected any
+    more.
     """
 
     instrument: str
-    agent: str = "external"
+    agent: str = ""
     stop: Decimal | None = None
     target: Decimal | None = None
+    stop_frac: Decimal | None = None
+    target_frac: Decimal | None = None
     bare: bool = False
     actor: str = "trader"
 

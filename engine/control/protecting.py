@@ -6,13 +6,14 @@ missing, sized to what is held, gone with the position (R16).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 from engine.api import Protect
 from engine.control.core import Core
 from engine.domain.agent import EXTERNAL, TRADER
 from engine.domain.events import ProtectionAsked
-from engine.domain.money import plain
+from engine.domain.money import ONE, nearest_price, plain, round_price
 from engine.domain.order import OrderRole
 from engine.domain.portfolio import Position
 from engine.domain.wishes import Wish
@@ -27,6 +28,7 @@ OWNERS = (EXTERNAL, TRADER)
 async def protect(core: Core, command: Protect) -> tuple[bool, str]:
     """Let a stop, a target, or neither rest for a position; tell whether they do, and say so in a sentence."""
     position = _position(core, command)
+    command = _priced(core, command, position)
     wish = _wish(core, command, position)
     asked = ProtectionAsked(
         agent=position.agent, instrument=position.instrument, stop=wish.stop, target=wish.target, actor=command.actor
@@ -41,21 +43,56 @@ async def protect(core: Core, command: Protect) -> tuple[bool, str]:
 
 
 def _position(core: Core, command: Protect) -> Position:
-    if command.agent not in OWNERS:
+    if command.agent and command.agent not in OWNERS:
         raise RefusedError(f"Its file says how {command.agent[:40]!r} is protected; this is for external and trader.")
     listed, name = core.books.instruments.items(), command.instrument
     meant = [key for key, one in listed if name in (key, one.symbol, *one.aliases)]
-    mine = {p.instrument: p for p in core.books.open_positions() if p.agent == command.agent}
-    position = mine.get(meant[0]) if len(meant) == 1 else None
-    if position is None or not whole_qty(core.books, position) or position.qty < 0:
-        held = ", ".join(sorted(mine)) or "nothing"
-        raise RefusedError(f"{command.agent} holds no {command.instrument[:40]}; it holds {held}.")
+    there = [p for p in core.books.open_positions() if len(meant) == 1 and p.instrument == meant[0]]
+    held = [p for p in there if p.qty > 0 and whole_qty(core.books, p)]
+    mine = [p for p in held if p.agent in OWNERS and command.agent in ("", p.agent)]
+    if len(mine) > 1:
+        named = " and ".join(p.agent for p in mine)
+        raise RefusedError(f"Nothing done: {named} hold {command.instrument[:40]}; say which with --agent.")
+    if not mine:
+        raise RefusedError(_none(core, command, [p.agent for p in held if not command.agent]))
+    (position,) = mine
     if core.books.flatten_id:
         raise RefusedError("Nothing done: a flatten is under way, it closes this position.")
     for role in (OrderRole.STOP, OrderRole.TARGET):
         if in_doubt(core.books, position, role):
             raise RefusedError("Nothing done: an order of this position is in doubt; resolve it first.")
     return position
+
+
+def _none(core: Core, command: Protect, agents: list[str]) -> str:
+    """Say that there is no such position, and which there are."""
+    name = command.instrument[:40]
+    if agents:
+        return f"{' and '.join(agents)} alone hold {name}, by their files' protection; this is for external and trader."
+    mine = [p for p in core.books.open_positions() if p.agent in OWNERS and command.agent in ("", p.agent)]
+    if command.agent:
+        return (
+            f"{command.agent} holds no {name}; it holds {', '.join(sorted(p.instrument for p in mine)) or 'nothing'}."
+        )
+    held = ", ".join(sorted(f"{p.instrument} ({p.agent})" for p in mine)) or "nothing"
+    return f"Neither external nor trader holds {name}; they hold {held}."
+
+
+def _priced(core: Core, command: Protect, position: Position) -> Protect:
+    """Turn distances from the average entry into prices on the tick, as a ticket's."""
+    average, tick = position.average_price, core.books.instruments[position.instrument].price_tick
+    for name, away, price in (
+        ("stop", command.stop_frac, command.stop), ("target", command.target_frac, command.target),
+    ):  # fmt: skip
+        if away is not None and (price is not None or command.bare):
+            raise RefusedError(f"Nothing done: the {name} is given twice, or none is wanted; write one.")
+        if away is not None and not (away.is_finite() and away > 0 and (name == "target" or away < 1)):
+            raise RefusedError(f"Nothing done: {name} {away} is no distance from the entry.")
+    if command.stop_frac is not None and average is not None:
+        command = replace(command, stop=round_price(average * (ONE - command.stop_frac), tick, up=True))
+    if command.target_frac is not None and average is not None:
+        command = replace(command, target=nearest_price(average * (ONE + command.target_frac), tick))
+    return command
 
 
 def _wish(core: Core, command: Protect, position: Position) -> Wish:
@@ -78,7 +115,12 @@ def _wish(core: Core, command: Protect, position: Position) -> Wish:
     if wish.stop is None:
         raise RefusedError("Nothing done: a target alone protects nothing; give a stop with it.")
     if not wish.stop < price or not (wish.target is None or price < wish.target):
-        raise RefusedError(f"Nothing done: the price is {plain(price)}; a stop is below it and a target above it.")
+        at = f"its stop would rest at {plain(wish.stop)}" + (
+            f", its target at {plain(wish.target)}" if wish.target else ""
+        )
+        raise RefusedError(
+            f"Nothing done: the price is {plain(price)}; a stop is below it and a target above it, and {at}."
+        )
     return wish
 
 

@@ -54,6 +54,11 @@ def test_differences_are_listed_explained_and_approved(store: Path, capsys: pyte
     assert said(capsys, *priced)[0] == 0
     assert said(capsys, "differences", "explain", "d2", "--note", "rebate programme", *at, "--json")[0] == 0
     assert said(capsys, "differences", *at) == (0, "Nothing differs from the venue.\n")
+    for typed, told in (("-5%", "Stop -5% is negative"), ("off", "--bare"), ("dear", "no distance and no price")):
+        code, text = said(capsys, "protect", "BTC/USDT", f"--stop={typed}", *at)
+        assert (code, told in text) == (2, True), text
+    code, text = said(capsys, "protect", "BTC/USDT", "--stop", "5%", *at)
+    assert (code, "no price of paper:BTC/USDT is known here" in text) == (1, True)
     code, text = said(capsys, "protect", "BTC/USDT", "--stop", "45000", *at)
     assert (code, "no price of paper:BTC/USDT is known here" in text) == (1, True)
     code, text = said(capsys, "protect", "BTC/USDT", "--bare", *at, "--json")

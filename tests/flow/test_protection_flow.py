@@ -418,12 +418,25 @@ async def test_a_trade_of_his_own_without_a_stop_is_protected_by_his_later_word(
     shown = (await world.handlers.handle(api.PreviewTicket(ticket=order))).data
     assert (await world.handlers.handle(api.SubmitTicket(ticket=order, preview_id=shown.preview_id))).ok
     await world.bar("50000")
-    asked = api.Protect(instrument="BTC/USDT", agent="trader", stop=Decimal(48_000))
-    assert (await world.handlers.handle(asked)).ok
+    asked = api.Protect(instrument="BTC/USDT", stop_frac=Decimal("0.04"))
+    reply = await world.handlers.handle(asked)
+    assert (reply.ok, reply.text) == (True, "trader's 0.1 paper:BTC/USDT: its stop at 48000 rests at the venue.")
     await world.handlers.handle(api.CancelAll(include_protection=True))
     await world.core.on_heartbeat()
     await after(world, 10)
     assert stops(world) == [(Decimal(48_000), Decimal("0.1"))]
+
+
+async def test_where_both_hold_it_the_command_asks_whose_is_meant(make_world: Make) -> None:
+    world = await found(make_world)
+    order = api.Ticket(instrument=KEY, side=api.Side.BUY, order_type=api.OrderType.MARKET, qty=Decimal("0.1"))
+    shown = (await world.handlers.handle(api.PreviewTicket(ticket=order))).data
+    assert (await world.handlers.handle(api.SubmitTicket(ticket=order, preview_id=shown.preview_id))).ok
+    await world.bar("50000")
+    reply = await world.handlers.handle(api.Protect(instrument=KEY, stop=Decimal(45_000)))
+    assert (reply.ok, "external and trader hold" in reply.text, "--agent" in reply.text) == (False, True, True)
+    reply = await world.handlers.handle(api.Protect(instrument=KEY, agent="trader", stop=Decimal(45_000)))
+    assert (reply.ok, stops(world)) == (True, [(Decimal(45_000), Decimal("0.1"))])
 
 
 async def test_left_bare_by_word_it_is_not_called_unprotected_any_more(make_world: Make) -> None:
@@ -491,6 +504,9 @@ async def test_a_cut_that_the_venue_refuses_is_tried_ever_more_seldom_and_said_o
     [
         ({"agent": "tester", "stop": Decimal(1)}, "Its file says how 'tester' is protected"),
         ({"agent": "trader", "stop": Decimal(1)}, "trader holds no paper:BTC/USDT; it holds nothing"),
+        ({"instrument": "ETH/USDT", "stop": Decimal(1)}, "holds ETH/USDT; they hold paper:BTC/USDT (external)"),
+        ({"stop": Decimal(45_000), "stop_frac": Decimal("0.1")}, "given twice"),
+        ({"stop_frac": Decimal("1.5")}, "no distance from the entry"),
         ({}, "say where the stop or the target belongs"),
         ({"target": Decimal(60_000)}, "a target alone protects nothing"),
         ({"stop": Decimal(50_000)}, "the price is 50000; a stop is below it"),
@@ -501,7 +517,7 @@ async def test_a_cut_that_the_venue_refuses_is_tried_ever_more_seldom_and_said_o
 )
 async def test_protection_that_cannot_be_meant_is_refused(make_world: Make, asked: dict[str, Any], said: str) -> None:
     world = await found(make_world)
-    reply = await world.handlers.handle(api.Protect(instrument=KEY, **asked))
+    reply = await world.handlers.handle(api.Protect(**({"instrument": KEY} | asked)))
     assert (reply.ok, said in reply.text, world.books.count.orders) == (False, True, 0), reply.text
 
 
