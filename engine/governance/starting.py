@@ -18,7 +18,7 @@ from engine.governance.agent_fields import (
     parts_of,
     without_hold,
 )
-from engine.governance.document import Document, changed, differences, texts_of
+from engine.governance.document import Document, changed, differences
 from engine.governance.together import apart, fitting, is_grouped, unit_of
 from engine.governance.validity import contradiction
 from engine.governance.versions import EDITED, Drafting, Wish, is_free, is_stale, stale_words
@@ -42,7 +42,7 @@ def at_start(drafting: Drafting, asked: Policy, rules: GovernanceRules, mode: Mo
     _take(drafting, apart(only(differences(drafting.document.policy, asked), edited))[0])
     _take_agents(drafting, agents, free=free)
     anew = _close_overtaken(drafting, edited)
-    _ask(drafting, only(differences(drafting.document.policy, asked), edited | anew), free=free)
+    _ask(drafting, asked, edited | anew, free=free)
     for name in sorted(drafting.filed):
         held = _still_held(drafting, name, anew | {change.field for change in agents})
         if held:
@@ -65,10 +65,13 @@ def _take(drafting: Drafting, changes: tuple[PolicyChange, ...]) -> str:
     return why
 
 
-def _ask(drafting: Drafting, wanted: tuple[PolicyChange, ...], *, free: bool) -> None:
-    """Put in force what nobody is asked about, and let the rest wait in one request."""
+def _ask(drafting: Drafting, asked: Policy, fields: set[str], *, free: bool) -> None:
+    """Put in force what nobody is asked about, and let the rest wait in one request, each with its group."""
+    wanted = only(differences(drafting.document.policy, asked), fields)
     why = _take(drafting, wanted if free else apart(wanted)[0])
-    waits = tuple(each for each in wanted if texts_of(drafting.document.policy)[each.field] != each.new)
+    left = differences(drafting.document.policy, asked)
+    units = {unit_of(change.field) for change in only(left, fields)}
+    waits = tuple(change for change in left if unit_of(change.field) in units)
     if waits:
         drafting.request(_wish(waits, f"{FILE_EDITED}; {why}" if why else FILE_EDITED), waits)
 

@@ -152,6 +152,17 @@ async def test_edited_file_whose_looser_half_waits_holds_what_belongs_to_it_and_
     assert (desk.policy, desk.books.governance.breach) == (wanted, "")
 
 
+async def test_half_of_a_group_that_is_edited_later_is_asked_for_with_the_half_that_was_rejected() -> None:
+    desk = Desk(Policy())
+    desk.start(with_spread("0.02", "0.0002"))
+    await desk.governor.reject("cr-1", PASSPHRASE, "", "admin")
+    wanted = with_spread("0.02", "0.006")
+    desk.start(wanted)
+    assert desk.policy == Policy()
+    await desk.governor.approve("cr-2", desk.code("cr-2"), PASSPHRASE, "", "admin")
+    assert desk.policy == wanted
+
+
 async def test_tighter_limit_of_a_file_that_contradicts_what_was_approved_waits_with_the_reason() -> None:
     desk = Desk(Policy())
     desk.governor.propose({"limits.risk_per_trade": "3%"}, "braver")
