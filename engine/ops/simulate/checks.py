@@ -161,7 +161,8 @@ class Checker:
             self.hold(
                 "O6", known, f"order {order_id} is {status}, and the venue {'will get' if on_way else 'never had'} it"
             )
-        else:
+        elif status is not S.FILLED or truth.qty <= self.shadow.covers[order_id]:
+            # else it grew with its entry while nobody could hear of it: what we know it to cover has filled
             self.hold("O6", truth.status.is_terminal, f"order {order_id} is {status}, the venue has it {truth.status}")
 
     def _is_beyond(self, order_id: str) -> bool:
