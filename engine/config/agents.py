@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -287,13 +287,18 @@ def _limits(listed: Parser) -> Parser:
     return parse
 
 
-def check_limits(inside: str, written: Collection[str], limits: AgentLimits) -> None:
-    """Raise UsageError for a key of one way of sizing beside another, and for a way without what it needs."""
+def check_limits(
+    inside: str, written: Collection[str], limits: AgentLimits, mend: Callable[[str], str] = lambda key: "take it out"
+) -> None:
+    """Raise UsageError for a key of one way of sizing beside another, and for a way without what it needs.
+
+    mend: says what to do about a key that is one too many.
+    """
     if "qty_fixed" in written and "sizing" in written:
         raise UsageError(f"{inside} has qty_fixed and sizing; keep the one that is to make the size.")
     for key, method in _OF_METHOD.items():
         if key in written and limits.sizing is not method:
-            raise UsageError(f'{inside} {key} only has a meaning beside sizing = "{method}"; take it out.')
+            raise UsageError(f'{inside} {key} only has a meaning beside sizing = "{method}"; {mend(key)}.')
     if limits.sizing is SizingMethod.NOTIONAL and not limits.notional_fixed:
         raise UsageError(f'{inside} sizing = "notional" needs notional_fixed, the worth of a position; add it.')
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from functools import partial
 
 from engine.config.agents import check_limits, limit_keys
 from engine.config.policy import check_policy
@@ -10,7 +11,7 @@ from engine.domain.agent import AgentConfig, AgentLimits
 from engine.domain.governance import PolicyChange
 from engine.domain.policy import Policy
 from engine.errors import UsageError
-from engine.governance.agent_fields import parts_of
+from engine.governance.agent_fields import AGENT_PREFIX, fields_of_agents, parts_of
 from engine.governance.document import (
     Document,
     changed,
@@ -53,7 +54,7 @@ def refuse_document(
     for name in sorted({parts_of(each.field)[0] for each in document.agents}):
         if name in filed:
             limits = with_limits(filed[name], document.agents).limits
-            check_limits(f"{where} agent {name} [limits]", _set_limits(limits), limits)
+            check_limits(f"{where} agent {name} [limits]", _set_limits(limits), limits, partial(_set_back, name))
 
 
 def refuse_variables(
@@ -78,6 +79,12 @@ def contradiction(document: Document, filed: Mapping[str, AgentConfig], environ:
 def _written(policy: Policy) -> set[str]:
     """What somebody must have written, for it is no default."""
     return {each.field for each in differences(Policy(), policy)}
+
+
+def _set_back(name: str, key: str) -> str:
+    """Say how a change leaves a limit out: it sets it to the default that the file would have without it."""
+    field = fields_of_agents()[f"limits.{key}"]
+    return f"set {AGENT_PREFIX}{name}.{field.name}={field.written(getattr(AgentLimits(), field.attribute))} with it"
 
 
 def _set_limits(limits: AgentLimits) -> set[str]:

@@ -500,6 +500,8 @@ async def test_other_way_of_sizing_in_a_file_waits_whole_with_the_figures_that_b
 
 async def test_way_of_sizing_is_proposed_together_with_the_figure_that_belongs_to_it() -> None:
     desk = Desk(Policy(), agent=BY_WORTH)
+    with pytest.raises(UsageError, match=r'beside sizing = "notional"; set agents.a.limits.notional_fixed=0 with it'):
+        desk.governor.propose({"agents.a.limits.sizing": "risk"}, "by risk")
     _changes, waits = desk.governor.propose(
         {"agents.a.limits.sizing": "risk", "agents.a.limits.notional_fixed": "0"}, "by risk"
     )
