@@ -37,7 +37,7 @@ class Seen:
 
 
 @quick_value
-class _Coming:
+class Coming:
     """A buy that may still fill, as if it had: qty in base, value in quote. cost: the most it takes, before fees."""
 
     agent: str
@@ -107,7 +107,7 @@ class Surroundings:
             group_exposure=self._group(instrument, held),
             held=held,
             agent_exposure=_exposure(worth, coming, name),
-            free_cash=self._free_cash(instrument, coming),
+            free_cash=self.left_of(instrument, coming),
             equity=equity,
             capital=None if equity is None else equity * agent.capital_share_frac,
             day_start=self._day_start(now_ms, equity),
@@ -142,15 +142,16 @@ class Surroundings:
 
         A market order reserves the head-room that it was let through with; a stop order at its trigger does too.
         """
-        return self._free_cash(instrument, self._coming(beside))
+        return self.left_of(instrument, self._coming(beside))
 
-    def _free_cash(self, instrument: Instrument, coming: Iterable[_Coming]) -> Decimal:
+    def left_of(self, instrument: Instrument, coming: Iterable[Coming]) -> Decimal:
+        """Return the quote balance less what these buys may take, fees included."""
         balance = self.books.balances.get(instrument.quote, ZERO)
         listed = self.books.instruments
         spending = [c for c in coming if listed[c.instrument].quote == instrument.quote]
         return balance - sum((c.cost * (ONE + listed[c.instrument].taker_fee) for c in spending), ZERO)
 
-    def _coming(self, beside: Sequence[Intent]) -> Iterator[_Coming]:
+    def _coming(self, beside: Sequence[Intent]) -> Iterator[Coming]:
         """Yield the buys on their way: working orders, then those of this cycle."""
         for order in self.books.orders.values():
             if order.side is Side.BUY and not order.role.is_protection:
@@ -160,18 +161,18 @@ class Surroundings:
             if intent.side is Side.BUY:
                 yield self._as_coming(intent, intent.qty)
 
-    def _as_coming(self, buy: Order | Intent, qty: Decimal) -> _Coming:
+    def _as_coming(self, buy: Order | Intent, qty: Decimal) -> Coming:
         waits = buy.stop_price if isinstance(buy, Order) else buy.trigger_price
         price = buy.limit_price or waits or self.valuation.price(buy.instrument) or buy.price
         value = qty * price
         cost = value if buy.limit_price else value * (ONE + HEAD_ROOM_FRAC)
-        return _Coming(buy.agent, buy.instrument, qty, value, cost)
+        return Coming(buy.agent, buy.instrument, qty, value, cost)
 
     def _value(self, position: Position) -> Decimal:
         price = self.valuation.price(position.instrument)
         return abs(position.cost if price is None else position.qty * price)
 
-    def _held(self, worth: _Worth, coming: Iterable[_Coming]) -> dict[str, Decimal]:
+    def _held(self, worth: _Worth, coming: Iterable[Coming]) -> dict[str, Decimal]:
         """Return the signed value of what is held and on its way, by instrument; dust is nothing."""
         values: dict[str, Decimal] = {}
         for position, value in worth:
@@ -207,7 +208,7 @@ class Surroundings:
         beyond = [d for d in self.books.differences.values() if d.asset and d.instrument and d.venue > d.ours]
         return sum(((d.venue - d.ours) * (self.valuation.price(d.instrument) or ZERO) for d in beyond), ZERO)
 
-    def _other_open(self, agent: str, instrument: str, coming: Iterable[_Coming]) -> int:
+    def _other_open(self, agent: str, instrument: str, coming: Iterable[Coming]) -> int:
         """Count open sub-positions, entries on their way included, other than this one."""
         slots = {(p.agent, p.instrument) for p in self.books.open_positions() if not self.books.is_dust(p)}
         slots |= {(c.agent, c.instrument) for c in coming}
@@ -242,11 +243,11 @@ class Surroundings:
         return books.order(client_order_id(store_id, decision_id)) is not None
 
 
-def _exposure(worth: _Worth, coming: Iterable[_Coming], agent: str | None = None) -> Decimal:
+def _exposure(worth: _Worth, coming: Iterable[Coming], agent: str | None = None) -> Decimal:
     """Return the absolute value of positions and buys on their way, of one agent if named."""
     held = sum([value for position, value in worth if agent in (None, position.agent)], ZERO)
     return held + sum([each.value for each in coming if agent in (None, each.agent)], ZERO)
 
 
-def _qty_of(coming: Iterable[_Coming], instrument: str) -> Decimal:
+def _qty_of(coming: Iterable[Coming], instrument: str) -> Decimal:
     return sum((each.qty for each in coming if each.instrument == instrument), ZERO)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
@@ -25,7 +25,7 @@ from engine.execution.router import Prepared, Router
 from engine.ops.simulate.gateway import SimGateway
 from engine.ops.simulate.mutant import mutant
 from engine.risk.situation import Situation
-from engine.risk.surroundings import Seen, Surroundings
+from engine.risk.surroundings import Coming, Seen, Surroundings
 from engine.store.journal import Journal
 
 
@@ -268,17 +268,17 @@ class UnknownDoesNotBlock(_Bent):
 class UnknownReservesNothing(Surroundings):
     """An UNKNOWN order reserves its full notional (R10, O7)."""
 
-    def free_cash(self, instrument: Instrument, beside: Sequence[Intent] = ()) -> Decimal:
+    def left_of(self, instrument: Instrument, coming: Iterable[Coming]) -> Decimal:
         unknown = [o for o in self.books.orders.values() if o.status is OrderStatus.UNKNOWN and o.side is Side.BUY]
         held_back = sum((o.qty * (o.limit_price or self.valuation.price(o.instrument) or ZERO) for o in unknown), ZERO)
-        return super().free_cash(instrument, beside) + held_back
+        return super().left_of(instrument, coming) + held_back
 
 
 @mutant("surroundings")
 class OpenReservesNothing(Surroundings):
     """What working orders may still spend is not free (O7)."""
 
-    def free_cash(self, instrument: Instrument, beside: Sequence[Intent] = ()) -> Decimal:
+    def left_of(self, instrument: Instrument, coming: Iterable[Coming]) -> Decimal:
         return self.books.balances.get(instrument.quote, ZERO)
 
 
