@@ -290,6 +290,12 @@ class QuarterdeckApp(App[int]):
 
         self._open(SpendScreen(self.model))
 
+    def action_incidents(self) -> None:
+        """Open what went wrong, and what to do about it."""
+        from screens.incidents import IncidentsScreen
+
+        self._open(IncidentsScreen(self.model))
+
     def action_ai(self) -> None:
         """Open the card that switches models on or off."""
         from screens.spend import AiScreen

@@ -27,6 +27,7 @@ COMMANDS = {
     "replay": ("replay:replay", "Put recorded candles through the whole pipeline."),
     "verify": ("checks:verify", "Prove the journal's chain and every ledger invariant."),
     "db": ("db:db", "Back the store up, restore it, migrate it, or say what is in it."),
+    "incidents": ("reading:incidents", "List what went wrong, and what to do about it."),
     "status": ("reading:status", "Show trading state, equity, agents and what is open."),
     "halt": ("control:halt", "Stop all new exposure, at once."),
     "resume": ("control:resume", "Let trading go on, for a reason."),

@@ -26,6 +26,7 @@ NAMED = (
     ("Unlock keys", "unlock", "u · asks for the key file's passphrase"),
     ("AI spend", "spend", "what models cost, what is left of the caps, and when it runs out"),
     ("Switch models on or off", "ai", "asks for a reason"),
+    ("Incidents", "incidents", "i · what went wrong, INC on the first line, and what to do about it"),
     ("Flatten certificate", "certificate", "c · the last one"),
     ("Bell on or off", "toggle_bell", "rings when a trade begins to wait for you"),
     ("Help", "help", "? · every key"),

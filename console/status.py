@@ -63,6 +63,7 @@ def print_status(shown: Mapping[str, Any]) -> None:
         click.echo(f"FLATTEN WAITS {safe(waits, TEXT_CHARACTERS_MAX)}")
     for bare in shown.get("unprotected") or ():
         click.echo(f"UNPROTECTED {safe(bare, TEXT_CHARACTERS_MAX)}")
+    _print_incidents(shown)
     if shown.get("certificate"):
         click.echo(f"last flatten {certificate_words(shown['certificate'])}")
     for name, columns in _TABLES.items():
@@ -92,6 +93,16 @@ def certificate_words(ended: Mapping[str, Any]) -> str:
 
 def _because(why: str) -> str:
     return f" ({safe(why, TEXT_CHARACTERS_MAX)})" if why else ""
+
+
+def _print_incidents(shown: Mapping[str, Any]) -> None:
+    """Say what the newest incidents were and what to do, and where the others are."""
+    newest = shown.get("newest_incidents") or ()
+    for each in newest:
+        told = safe(f"{each['code']}: {each['text']}", TEXT_CHARACTERS_MAX)
+        click.echo(f"INCIDENT {cell(each['ts'])} UTC {told}\n  {safe(each['what_to_do'], TEXT_CHARACTERS_MAX)}")
+    if newest and shown["incidents"] > len(newest):
+        click.echo(f"{shown['incidents']} incidents in all: `quarterdeck incidents`")
 
 
 def _print_policy(shown: Mapping[str, Any]) -> None:

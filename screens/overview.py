@@ -55,6 +55,7 @@ class OverviewScreen(Screen[None]):
         Binding("g", "app.policy", "Policy change", id="policy"),
         Binding("r", "app.resume", "Resume", id="resume"),
         Binding("u", "app.unlock", "Unlock keys", id="unlock"),
+        Binding("i", "app.incidents", "Incidents", id="incidents"),
         Binding("c", "app.certificate", "Certificate", id="certificate"),
         Binding("slash", "filter", "Filter", id="filter"),
         Binding("f", "acted", "Acted only", id="acted"),

@@ -13,6 +13,7 @@ from console.options import INSTANT, Refusal, command
 from console.output import print_fields, print_json, print_rows
 
 LIMIT = 50
+NEWEST = 3
 EXPLAIN_NOTHING = "There is no cycle {cycle!r} in this store; `quarterdeck decisions` lists them."
 
 
@@ -76,12 +77,27 @@ positions = _listing(
 )
 
 
+@command("incidents", reads=True)
+@click.option("--limit", type=click.IntRange(1, 1_000_000), default=LIMIT, show_default=True, help="Newest rows.")
+def incidents(store: Path | None, as_json: bool, limit: int) -> None:
+    """List what went wrong, the count INC of the console's first line, and what to do about each."""
+    rows = ask(store, "incidents", limit=limit)
+    if as_json or not rows:
+        print_rows(rows, as_json=as_json, nothing="No incident is on record.")
+        return
+    for row in rows:
+        print_fields(row)
+        click.echo("")
+
+
 @command("status", reads=True)
 def status(store: Path | None, as_json: bool) -> None:
     """Show trading state, equity, agents and what is open."""
     from console.status import lean, print_status
 
     shown = lean(ask(store, "status"))
+    if shown.get("incidents"):
+        shown["newest_incidents"] = ask(store, "incidents", limit=NEWEST)
     print_json(shown) if as_json else print_status(shown)
 
 

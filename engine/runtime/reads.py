@@ -22,6 +22,7 @@ from engine.store.explain import explain
 from engine.store.export import export as export_table
 from engine.store.reader import AsyncReader, Question, Reader
 from engine.store.spend import spend
+from engine.store.troubles import troubles
 from engine.store.verify import VerifyReport
 from engine.store.verify import verify as verify_store
 
@@ -86,7 +87,7 @@ def question(name: str, args: dict[str, str]) -> Question[Any]:
         return policy_requests(limit, open_only=args.get("open_only", "").lower() == "true")
     plain_lists = {
         "orders": queries.orders, "fills": queries.fills, "ledger": queries.ledger, "states": queries.states,
-        "incidents": queries.incidents, "answered": queries.approvals, "policy_events": policy_events,
+        "incidents": troubles, "answered": queries.approvals, "policy_events": policy_events,
     }  # fmt: skip
     if name not in plain_lists:
         known = ", ".join(

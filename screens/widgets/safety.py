@@ -95,7 +95,7 @@ def _fields(model: ConsoleModel) -> list[Field]:
         _engine(model),
         _approvals(snapshot),
         _keys(model, snapshot),
-        _incidents(snapshot),
+        _incidents(model, snapshot),
         _unprotected(snapshot),
     ]
 
@@ -186,9 +186,10 @@ def _keys(model: ConsoleModel, snapshot: Snapshot) -> Field:
     return "chip-warn", (f"KEYS LOCKED: {model.key('u')}", "KEYS LOCKED", "KEYS LOCKED", "KEYS")
 
 
-def _incidents(snapshot: Snapshot) -> Field:
+def _incidents(model: ConsoleModel, snapshot: Snapshot) -> Field:
     count = snapshot.incidents
-    return "danger", (f"INCIDENTS {count}", f"INC {count}", f"INC {count}", "") if count else ("", "", "", "")
+    text = f"INC {count}"
+    return "danger", (f"INCIDENTS {count}: {model.key('i')}", text, text, "") if count else ("", "", "", "")
 
 
 def _unprotected(snapshot: Snapshot) -> Field:

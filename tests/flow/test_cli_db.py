@@ -40,7 +40,12 @@ def test_a_store_is_described_backed_up_restored_and_halted(home: Path) -> None:
     assert lost.returncode in (1, 2)
     restored = answered(home, "db", "restore", name)
     assert restored["trading_state"] == "HALTED"
-    assert answered(home, "status")["state"] == "HALTED"
+    status = answered(home, "status")
+    assert status["state"] == "HALTED"
+    (incident,) = status["newest_incidents"]
+    assert (status["incidents"], incident["code"]) == (1, "RESTORED")
+    assert "`quarterdeck differences`; then `quarterdeck resume" in incident["what_to_do"]
+    assert f"RESTORED: restored from {name}" in cli(home, "status").stdout
     assert answered(home, "verify")["ok"] is True
     missing = cli(home, "db", "restore", "nothing")
     assert (missing.returncode, missing.stderr.count("\n")) == (2, 1)

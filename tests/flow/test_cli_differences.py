@@ -45,6 +45,8 @@ def test_differences_are_listed_explained_and_approved(store: Path, capsys: pyte
         ("d2", "USDT", "100500", None),
         ("d1", "BTC", "1", None),
     ]
+    told = json.loads(said(capsys, "incidents", *at, "--json")[1])
+    assert any("`quarterdeck differences explain d1" in row["what_to_do"] for row in told)
     assert said(capsys, "differences", "explain", "d9", "--note", "x", *at) == (
         1, "No difference 'd9' is open; those that are: d1, d2.\n",
     )  # fmt: skip

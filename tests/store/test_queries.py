@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from engine.clock import iso
+from engine.domain.advice import OTHERWISE
 from engine.domain.decision import Outcome
 from engine.domain.events import (
     ApprovalAsked,
@@ -38,6 +39,7 @@ from engine.store.journal import Journal
 from engine.store.reader import AsyncReader, Question, Reader
 from engine.store.rows import FILL_COLUMNS
 from engine.store.tables import STATUSES
+from engine.store.troubles import troubles
 from tests.store.samples import AGENT, GENESIS, HELD, KEY, MINUTE_MS, OPENING, START_MS, filled, intended, round_trips
 
 TRADES = 120
@@ -185,6 +187,9 @@ def test_states_incidents_and_approvals_are_told(paths: StorePaths) -> None:
     assert (state["state"], state["reason"]) == ("HALTED", "lunch")
     (incident,) = ask(paths, queries.incidents())
     assert incident["code"] == "E12"
+    told = {row["code"]: row["what_to_do"] for row in ask(paths, troubles())}
+    assert told["E12"] == OTHERWISE
+    assert len(told) > 1, "differences with the venue count as incidents"
     (approval,) = ask(paths, queries.approvals())
     assert (approval["answer"], approval["note"], approval["answered"]) == ("approved", "fine", iso(LATER_MS + 1))
 

@@ -8,11 +8,24 @@ from typing import Any
 
 import pytest
 
-from engine.api import Mode, SourceKind, TradingState
+from engine.api import Mode, Query, Reply, SourceKind, TradingState
 from screens.model import ConsoleModel
 from screens.rows import plain_text, row_width
 from screens.widgets.safety import safety_row
-from tests.ui.fakes import CERTIFICATE, MONO_MS, FakeClient, approval, back, console, first_row, line, snapshot, started
+from tests.ui.fakes import (
+    CERTIFICATE,
+    MONO_MS,
+    FakeClient,
+    approval,
+    back,
+    console,
+    first_row,
+    line,
+    screen_text,
+    snapshot,
+    started,
+    until,
+)  # fmt: skip
 
 
 def drawn(width: int, age_ms: float = 200.0, **changes: Any) -> str:
@@ -118,3 +131,17 @@ async def test_it_is_the_first_row_of_every_card_and_moves_there() -> None:
             await pilot.pause()
             assert "REDUCING" in first_row(app), name
             assert "EQ 7,777" in first_row(app), name
+
+
+async def test_key_of_the_incidents_lists_each_with_what_to_do() -> None:
+    client = FakeClient(snapshot(incidents=1))
+    row = {"ts": "2026-11-29T16:12:03.000Z", "code": "RESTORED", "text": "restored from a [b]", "what_to_do": "Look."}
+    client.replies[Query] = Reply(ok=True, text="", data=[row])
+    app, _host = console(client)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await started(pilot)
+        await pilot.press("i")
+        await until(pilot, lambda: "RESTORED" in screen_text(app))
+        for told in ("2026-11-29 16:12:03 UTC", "restored from a [b]", "Do: Look."):
+            assert told in screen_text(app)
+        assert client.sent == [Query(name="incidents", args={"limit": "100"})]
