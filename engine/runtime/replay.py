@@ -15,6 +15,7 @@ from typing import Any
 from engine.agents.lanes import standing
 from engine.clock import ManualClock, iso, wall_s
 from engine.config import Instruments, agents_of, flags_to_policy, load_policy, policy_of, prices_of, providers_of
+from engine.control.pauses import spare_what_is_there
 from engine.control.stream import Stream
 from engine.domain.events import RecordingOpened
 from engine.domain.instrument import Instrument
@@ -81,6 +82,7 @@ async def _replay(
     parts = assemble(plan, journal, stream, clock, durable=False, find_client=find_client)
     try:
         await arm(parts, plan, clock.now_ms())
+        spare_what_is_there()
         await _drive(parts, feed, clock, approve_all=options.approve_all, on_progress=on_progress)
         journal.sum_up()
         journal.flush()
