@@ -17,7 +17,7 @@ from engine.api import ApprovalView, Approve, Command, Reject
 from screens.checks import CardChecks, checks_rows, checks_words
 from screens.dialog import Dialog, field
 from screens.effect import effect_pairs
-from screens.format import age, countdown, exact, money, price, qty, safe, share, symbol, wrap
+from screens.format import age, clock, countdown, exact, money, price, qty, safe, share, symbol, wrap
 from screens.model import ConsoleModel
 from screens.rows import Row, beside, pair, text_row
 from screens.widgets.guard import GuardedInput, event_clock_s
@@ -96,7 +96,7 @@ class ApproveScreen(Dialog):
         """Show every check; the pane takes what the window has left, and the rest of it scrolls."""
         pane = self.query_one(CardChecks)
         rows = checks_rows(self.card.checks, max(20, self.query_one("#facts").size.width))
-        pane.fill(rows, f"Checks · {checks_words(self.card.checks)}")
+        pane.fill(rows, checks_title(self.card))
         height = self.size.height
         room = max(0, facts_room(height) + checks_room(height) - above)
         wanted = min(len(rows) + 1, room) if room > 1 else 0
@@ -199,6 +199,12 @@ def why_closed(card: ApprovalView, now: ApprovalView | None, refusal: str = "") 
     return ""
 
 
+def checks_title(card: ApprovalView) -> str:
+    """Say how the checks ended, and when: they are those of the asking, and are made anew when it is approved."""
+    words = checks_words(card.checks)
+    return f"Checked at {clock(card.asked_ms)}, anew on approval · {words}" if card.asked_ms else f"Checks · {words}"
+
+
 def facts_room(height: int) -> int:
     """Return the rows a window leaves for the facts, beside our own lines, the border, the answer and some checks."""
     return height - CHROME_ROWS - (PADDING_ROWS if height >= PADDED_FROM else 0) - checks_room(height)
@@ -218,7 +224,7 @@ def card_rows(card: ApprovalView, now: ApprovalView | None, aged_ms: float | Non
     live = now or card
     drift = (live.price_now - card.price) / card.price if live.price_now is not None and card.price else None
     quote = pair(f"Price, {age(live.quote_age_ms)} old", exact(card.price), "", half)
-    value = pair("Order value", money(card.notional), "", half)
+    value = pair("Order value", money(live.effect.value if live.effect else card.notional), "", half)  # as cash is
     facts = [
         (0, _asks(card)),
         (0, _position(card, live, closed or now is None)),

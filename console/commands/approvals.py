@@ -12,7 +12,7 @@ import click
 from console.commands.control import answer, send
 from console.commands.reading import ask
 from console.options import command
-from console.output import effect_words, print_fields, print_json, print_rows, with_instants
+from console.output import cell, effect_words, print_fields, print_json, print_rows, utc, with_instants
 
 WAITING = ("approval_id", "agent", "instrument", "side", "order_type", "qty", "price", "stop_price", "expires_in_ms")
 ANSWERED = ("ts", "approval_id", "instrument", "side", "qty", "answer", "actor", "note", "would_have")
@@ -70,7 +70,10 @@ def print_card(card: Mapping[str, Any]) -> None:
     """Print everything that an answer needs, the code last."""
     shown = {name: card[name] for name in _CARD if card.get(name) is not None}
     if card.get("effect"):
-        shown["effect"] = effect_words(card["effect"])
+        shown["notional"], shown["effect"] = card["effect"]["value"], effect_words(card["effect"])
+    if card.get("asked_ms") and "checks" in shown:
+        at = f"checks as of {cell(utc(card['asked_ms']))} UTC"  # approving makes them anew
+        shown = {at if name == "checks" else name: value for name, value in shown.items()}
     print_fields(shown)
 
 

@@ -264,6 +264,7 @@ def _ask(desk: Desk, agent: RunningAgent, draft: DecisionDraft, ruling: Ruling, 
             expires_ms=desk.clock.now_ms() + min(agent.config.approval_ttl_ms, rules.expires_max_ms),
             policy_hash=desk.policy_hash,
             price_ms=mark.ts_ms,
+            asked_ms=desk.clock.now_ms(),
         )
     )
 

@@ -62,12 +62,14 @@ class OrderView:
 class TradeEffect:
     """The portfolio after a trade, had it filled in full at its own price. Money in quote (asset), fee included.
 
+    value: of the order at that price, without its fee.
     free_after: cash that no order on its way reserves. gross: absolute value of all positions as a share of equity.
     at_stop: what the order loses if its stop fills at its price, before fees; None: it brings no stop.
     Shares are None where equity is not known.
     """
 
     asset: str
+    value: Decimal
     cash_before: Decimal
     cash_after: Decimal
     free_after: Decimal
@@ -86,7 +88,8 @@ class ApprovalView:
 
     before_qty, after_qty: the agent's position now and after a full fill. policy: hash of the limits it was checked
     under. quote_age_ms: how old the price is that it was sized at. drift_max_frac: how far the price may have moved
-    from it when the trade is approved. effect: the portfolio after it, as things are now.
+    from it when the trade is approved. asked_ms: when the checks were made; approving makes them anew. notional: at
+    price. effect: the portfolio after it, as things are now.
     """
 
     approval_id: str
@@ -115,6 +118,7 @@ class ApprovalView:
     drift_max_frac: Decimal
     trigger_price: Decimal | None = None
     effect: TradeEffect | None = None
+    asked_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -188,6 +188,7 @@ def _approval(core: Core, waiting: Waiting, now_ms: int) -> ApprovalView:
         drift_max_frac=core.policy.limits.decision_drift_frac,
         trigger_price=intent.trigger_price,
         effect=effect_of(situation, intent, cash),
+        asked_ms=waiting.asked_ms,
     )
 
 

@@ -17,7 +17,7 @@ from engine.ids import short_code
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """One intent in the queue, with what its card shows.
+    """One intent in the queue, with what its card shows. asked_ms: when its checks were made.
 
     before_qty: the agent's position when it was asked. policy_hash: the limits it was checked under. price_ms: the time
     of the price it was sized at, which names that price.
@@ -32,6 +32,7 @@ class Waiting:
     expires_ms: int
     policy_hash: str
     price_ms: int
+    asked_ms: int
 
     @property
     def code(self) -> str:

@@ -26,6 +26,7 @@ def effect_of(s: Situation, intent: Intent, cash: Decimal) -> TradeEffect:
     at_stop = None if intent.stop_price is None else intent.qty * abs(price - intent.stop_price)
     return TradeEffect(
         asset=s.instrument.quote,
+        value=value,
         cash_before=cash,
         cash_after=cash - paid,
         free_after=s.free_cash - paid,

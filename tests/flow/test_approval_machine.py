@@ -102,7 +102,7 @@ class Queue(RuleBasedStateMachine):
         waiting = Waiting(
             intent=ruling.intent, agent=agent, draft=draft, checks=ruling.assessment.checks, before_qty=Decimal(0),
             digest=digest_of(ruling.intent, self.desk.policy_hash, price_ms), expires_ms=now_ms + TTL_MS,
-            policy_hash=self.desk.policy_hash, price_ms=price_ms,
+            policy_hash=self.desk.policy_hash, price_ms=price_ms, asked_ms=now_ms,
         )  # fmt: skip
         self.bench.journal.record(now_ms, self.desk.approvals.ask(waiting))
         self.asked[decision_id] = waiting

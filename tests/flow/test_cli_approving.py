@@ -71,6 +71,7 @@ async def test_list_shows_no_code_and_the_card_shows_everything_and_the_code(des
             "gross exposure",
             "lost at the stop",
             "quote age",
+            "checks as of ",
         ):
             assert told in shown
 

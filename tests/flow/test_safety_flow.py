@@ -287,6 +287,7 @@ async def test_card_shows_policy_quote_checks_and_the_portfolio_after_the_trade(
     assert len(card.checks) > 20
     effect = card.effect
     assert effect is not None
+    assert effect.value == effect.cash_before - effect.cash_after - effect.fee, "one price for the order and its cash"
     assert (effect.cash_after, effect.qty_after, effect.gross_after_frac) == (49_950, 1, Decimal("0.5"))
     assert (effect.at_stop, effect.at_stop_frac) == (1_000, Decimal("0.01"))
 

@@ -68,8 +68,8 @@ CERTIFICATE = CertificateView(
 
 
 EFFECT = TradeEffect(
-    asset="USDT", cash_before=Decimal(87_000), cash_after=Decimal("80333.14"), free_after=Decimal("80333.14"),
-    qty_before=Decimal(0), qty_after=Decimal(2), gross_before_frac=Decimal("0.128"),
+    asset="USDT", value=Decimal("6660.2"), cash_before=Decimal(87_000), cash_after=Decimal("80333.14"),
+    free_after=Decimal("80333.14"), qty_before=Decimal(0), qty_after=Decimal(2), gross_before_frac=Decimal("0.128"),
     gross_after_frac=Decimal("0.1946"), at_stop=Decimal("133.2"), at_stop_frac=Decimal("0.00133"),
     fee=Decimal("6.66"),
 )  # fmt: skip

@@ -14,10 +14,23 @@ from textual.widgets import Input
 from engine.api import Approve, CheckCode, Reject, Reply, RiskCheck, Verdict
 from screens.approve import ApproveScreen
 from screens.flatten import FlattenScreen
+from screens.format import clock
 from screens.model import ConsoleModel
 from screens.overview import OverviewScreen
 from screens.widgets.guard import TypingGuard, event_clock_s
-from tests.ui.fakes import FakeClient, approval, back, console, keys, screen_text, snapshot, started, until
+from tests.ui.fakes import (
+    EFFECT,
+    NOW_MS,
+    FakeClient,
+    approval,
+    back,
+    console,
+    keys,
+    screen_text,
+    snapshot,
+    started,
+    until,
+)  # fmt: skip
 
 SIZE = (80, 24)
 
@@ -79,6 +92,19 @@ async def test_the_card_shows_policy_quote_and_the_portfolio_after_the_trade() -
 
 
 @pytest.mark.fault("U08")
+async def test_the_card_says_when_its_checks_were_made_and_values_the_order_as_its_cash() -> None:
+    now = replace(EFFECT, value=Decimal("6666.86"), cash_after=Decimal("80326.48"))
+    shown = approval(asked_ms=NOW_MS - 3_120_000, quote_age_ms=3_120_000, effect=now)
+    app, _host = console(FakeClient(snapshot(approvals=(shown,))))
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, at_code=False)
+        text = " ".join(screen_text(app).split())
+    for told in (
+        f"Checked at {clock(shown.asked_ms)}, anew on approval", "Price, 52m old", "Order value 6,666.86", "-> 80,326",
+    ):  # fmt: skip
+        assert told in text, told
+
+
 async def test_the_card_says_when_the_price_has_moved_too_far_to_be_approved() -> None:
     client = FakeClient(snapshot(approvals=(approval(price_now=Decimal("3370.1")),)))
     app, _host = console(client)

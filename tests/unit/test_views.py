@@ -140,6 +140,7 @@ async def test_waiting_trade_shows_what_it_would_do_and_when_it_expires(make: Ma
     assert (card.expires_in_ms, card.price_age_ms, card.price_now) == (60_000, 30_000, 50_000)
     assert (card.confidence, card.rationale, len(card.code)) == (Decimal("0.9"), "scripted", 4)
     assert all(check.verdict is not api.Verdict.REFUSE for check in card.checks)
+    assert card.asked_ms == seen(world).now_ms - card.quote_age_ms, "the checks are those of the asking"
 
 
 async def test_agent_shows_what_it_did_and_how_much_it_may_still(make: Make) -> None:
