@@ -197,7 +197,9 @@ def print_fields(value: Mapping[str, Any], *, indent: str = "") -> None:
             for each in inner:
                 click.echo(f"{indent}{_INDENT}{_field(each)}")
         else:
-            click.echo(f"{indent}{label.ljust(width)}  {_field(worded(name, inner))}")
+            named = inner is not None and str(name).endswith("pid")  # a process's number is a name, not an amount
+            told = str(inner) if named else _field(worded(name, inner))
+            click.echo(f"{indent}{label.ljust(width)}  {told}")
 
 
 def _field(value: Any) -> str:

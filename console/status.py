@@ -9,7 +9,7 @@ import click
 
 from console.output import TEXT_CHARACTERS_MAX, Row, cell, table, with_instants
 from screens.format import safe, symbol
-from screens.words import worded
+from screens.words import label_of, worded
 
 # drawn by the console, of no use in a shell: hundreds of points each
 _DRAWN = ("equity_curve", "built_mono_ms", "markets")
@@ -32,8 +32,8 @@ def _equity(shown: Mapping[str, Any]) -> str:
     """Without a price now, the last equity on record stands for it, with its time."""
     last = shown.get("equity_last")
     if shown["equity"] is not None or last is None:
-        return cell(shown["equity"])
-    return f"{cell(last)} (at {cell(shown['equity_last_at'])} UTC)"
+        return cell(worded("equity", shown["equity"]))
+    return f"{cell(worded('equity', last))} (at {cell(shown['equity_last_at'])} UTC)"
 
 
 def _gauge(row: Row) -> dict[str, Any]:
@@ -55,8 +55,10 @@ def print_status(shown: Mapping[str, Any]) -> None:
     """Print a status for a person: the state first, then money, then what is open."""
     click.echo(f"{cell(shown['state'])} since {cell(shown.get('state_since'))}: {cell(shown['state_reason'])}")
     click.echo(f"{cell(shown['mode'])}, {cell(shown['source_label'])}, {cell(shown['source_name'])}")
-    money = " ".join(f"{name} {cell(shown[name])}" for name in ("day_pnl", "realized", "unrealized"))
-    equity = f"equity {_equity(shown)} {money.replace('day_pnl', 'today')}"
+    money = " ".join(
+        f"{label_of(name)} {cell(worded(name, shown[name]))}" for name in ("day_pnl", "realized", "unrealized")
+    )
+    equity = f"equity {_equity(shown)} {money.replace('day pnl', 'today')}"
     click.echo(f"{equity} {cell(shown['currency'])}, fees {cell(shown['fees'])}")
     _print_policy(shown.get("policy") or {})
     for waits in shown.get("flatten_waits") or ():

@@ -6,6 +6,7 @@ import re
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+_MONEY = ("notional", "realized", "unrealized", "equity", "day_pnl")
 _ANSWERED_BY = {"LIVE": "model", "FALLBACK": "fallback"}
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?Z")
 _UNITS = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s"))
@@ -14,10 +15,10 @@ _UNITS = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s"))
 def label_of(name: object) -> str:
     """Return a field's name without underscores, and without the unit that worded() writes behind the value.
 
-    >>> label_of("expires_in_ms"), label_of("observed_frac")
-    ('expires in', 'observed')
+    >>> label_of("expires_in_ms"), label_of("observed_frac"), label_of("unrealized")
+    ('expires in', 'observed', 'unrealised')
     """
-    return str(name).removesuffix("_ms").removesuffix("_frac").replace("_", " ")
+    return str(name).removesuffix("_ms").removesuffix("_frac").replace("_", " ").replace("realized", "realised")
 
 
 def worded(name: object, value: Any) -> Any:
@@ -25,6 +26,8 @@ def worded(name: object, value: Any) -> Any:
 
     >>> worded("answered_by", "LIVE"), worded("interval_ms", 90_000), worded("limit_frac", "0.05")
     ('model', '1 min 30 s', '5 %')
+    >>> worded("notional", "1999.999084"), worded("notional", "0.00012"), worded("realized", "-3.14159")
+    ('2000.00', '0.00012', '-3.14')
     """
     if value is None or isinstance(value, bool):
         return value
@@ -35,7 +38,7 @@ def worded(name: object, value: Any) -> Any:
         return duration(value)
     if text.endswith("_frac"):
         return _percent(value)
-    return value
+    return _cents(value) if text in _MONEY else value
 
 
 def instant(text: str) -> str:
@@ -64,6 +67,16 @@ def duration(length_ms: float) -> str:
         if count:
             parts.append(f"{count} {unit}")
     return " ".join(parts[:2])
+
+
+def _cents(value: Any) -> Any:
+    """Round to cents; less than one whole, as of an asset worth much, keeps its places."""
+    try:
+        money = Decimal(str(value))
+    except InvalidOperation:
+        return value
+    whole = money.is_finite() and abs(money) >= 1
+    return f"{money.quantize(Decimal('0.01')):f}" if whole else value
 
 
 def _percent(value: Any) -> Any:

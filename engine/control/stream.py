@@ -328,7 +328,7 @@ def _tried(row: Recorded, event: AdminTried) -> Iterator[StreamLine]:
 
 
 def _keys_tried(row: Recorded, event: KeysTried) -> Iterator[StreamLine]:
-    told = f"wrong try {event.wrong_tries} in a row" if event.wrong_tries else ""
+    told = tries_words(event.wrong_tries) if event.wrong_tries else ""
     outcome = "KEYS UNLOCKED" if event.right else "LOCKED OUT" if event.locked_until_ms else "WRONG PASSPHRASE"
     yield _line(row, "keys", outcome=outcome, why=f"by {event.actor}" + (f": {told}" if told else ""))
 

@@ -41,6 +41,12 @@ def test_long_text_is_cut() -> None:
     assert len(cell("x" * 500)) == 60
 
 
+def test_a_process_is_named_and_money_is_rounded_to_cents_for_a_person(capsys: pytest.CaptureFixture[str]) -> None:
+    print_fields({"owner_pid": 7704, "notional": "1999.999084", "realized": "12.5", "rows": 7704})
+    shown = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert shown == [["owner", "pid", "7704"], ["notional", "2,000.00"], ["realised", "12.50"], ["rows", "7,704"]]
+
+
 def test_a_table_aligns_numbers_right_and_text_left() -> None:
     rows = [
         {"agent": "a", "qty": "1000", "why": "first"},
