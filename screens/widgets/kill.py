@@ -42,7 +42,7 @@ def kill_rows(snapshot: Snapshot, width: int) -> list[Row]:
     if snapshot.state is TradingState.REDUCING:
         rows.append(((safe("exits only: nothing that adds exposure can leave", width), "warn"),))
     if snapshot.certificate is not None:
-        rows += certificate_rows(snapshot.certificate, snapshot.now_ms, width)
+        rows.append(certificate_row(snapshot.certificate, snapshot.now_ms, width))
     gauges = sorted(snapshot.kill, key=lambda each: -each.used_frac)
     rows += _next_row(gauges, width)
     word_width = max((len(gauge_word(gauge)) for gauge in gauges), default=0)
@@ -69,17 +69,17 @@ def _next_row(gauges: Sequence[KillGauge], width: int) -> list[Row]:
     return [((safe(f"next: {nearest.rule.replace('_', ' ')} {next_tier(nearest)}", width), "dim"),)]
 
 
-def certificate_rows(certificate: CertificateView, now_ms: int, width: int) -> list[Row]:
+def certificate_row(certificate: CertificateView, now_ms: int, width: int) -> Row:
     """Say what the venue showed when the flatten ended, and when that was: it is no word on what is held now."""
     seconds = f"{certificate.took_ms / 1000:.1f} s"
     at = f" at {moment(certificate.ended_ms, now_ms)}" if certificate.ended_ms else ""
     if not certificate.flat:
         left = ", ".join(f"{symbol(name)} {qty(end)}" for name, _start, end, _why in certificate.lines if end)
-        return [text_row(safe(f"NOT FLAT{at} after {seconds}: {left} · c shows it", width), "danger")]
+        return text_row(safe(f"NOT FLAT{at} after {seconds}: {left} · c shows it", width), "danger")
     if certificate.held_since:
         told = f"last flat{at}; positions were opened since · c shows it"
-        return [text_row(line, "dim") for line in wrap(told, width, 2)]
-    return [text_row(safe(f"flat{at}, {seconds}, proven by the venue · c shows it", width), "good")]
+        return text_row(told if len(told) <= width else safe(f"last flat{at}; opened since · c", width), "dim")
+    return text_row(safe(f"flat{at}, {seconds}, proven by the venue · c shows it", width), "good")
 
 
 def drill_row(drill: DrillView, width: int) -> Row:
