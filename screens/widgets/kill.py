@@ -78,7 +78,9 @@ def certificate_row(certificate: CertificateView, now_ms: int, width: int) -> Ro
         return text_row(safe(f"NOT FLAT{at} after {seconds}: {left} · c shows it", width), "danger")
     if certificate.held_since:
         told = f"last flat{at}; positions were opened since · c shows it"
-        return text_row(told if len(told) <= width else safe(f"last flat{at}; opened since · c", width), "dim")
+        return text_row(
+            told if len(told) <= width else safe(f"last flat{at.removeprefix(' at')}; opened since · c", width), "dim"
+        )
     return text_row(safe(f"flat{at}, {seconds}, proven by the venue · c shows it", width), "good")
 
 

@@ -60,7 +60,7 @@ def test_certificate_says_when_it_was_and_never_that_what_is_held_now_is_flat() 
     assert shown[False] == f"flat at {at}, 0.2 s, proven by the venue · c shows it"
     assert shown[True] == f"last flat at {at}; positions were opened since · c shows it"
     narrow = kill_rows(snapshot(certificate=replace(ended, held_since=True)), 38)[1]
-    assert text(narrow) == f"last flat at {at}; opened since · c"
+    assert text(narrow) == f"last flat {at}; opened since · c"
 
 
 def test_each_tier_says_where_the_next_one_begins() -> None:
