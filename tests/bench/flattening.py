@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Iterator
 from decimal import Decimal
@@ -94,14 +95,15 @@ def _listed() -> tuple[Instrument, ...]:
 
 
 async def _bars(parts: Parts, clock: ManualClock) -> None:
-    """Close enough bars for the guardrails that look back."""
-    price = Decimal(100)
+    """Close enough bars for the guardrails that look back; each instrument moves a little, and by itself."""
+    draw = random.Random(1)
     for _ in range(40):
         opened_ms = clock.now_ms()
         clock.advance_ms(MINUTE_MS)
+        prices = [(one.key, Decimal(100) + Decimal(draw.randint(-5, 5)) / 100) for one in _listed()]
         candles = tuple(
-            Candle(one.key, opened_ms, MINUTE_MS, price, price, price, price, Decimal(1000), SOURCE)
-            for one in _listed()
+            Candle(key, opened_ms, MINUTE_MS, price, price, price, price, Decimal(1000), SOURCE)
+            for key, price in prices
         )
         await parts.core.on_event(Instant(clock.now_ms(), candles, True))
 
