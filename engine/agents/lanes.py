@@ -28,7 +28,8 @@ from engine.domain.budget import Purpose
 from engine.domain.decision import DecisionDraft, Direction, Disposition, Outcome
 from engine.domain.events import BesideDone, CycleItem, Event, Incident, LaneDecided, LaneFilled, LaneOpened
 from engine.domain.intent import Intent
-from engine.domain.lanes import LANE, Lane, LaneStanding
+from engine.domain.lane_standing import LaneStanding
+from engine.domain.lanes import LANE, Lane
 from engine.domain.market import Candle
 from engine.domain.money import ZERO, kept
 from engine.domain.order import OrderType, Side

@@ -11,7 +11,7 @@ from engine.domain.agent import AgentStatus
 from engine.domain.governance import PolicyChange
 from engine.domain.intent import Autonomy, Mode
 from engine.domain.killing import KillTier, KillUnit
-from engine.domain.lanes import LaneStanding
+from engine.domain.lane_standing import LaneStanding
 from engine.domain.market import SourceKind
 from engine.domain.order import OrderRole, OrderStatus, OrderType, Side
 from engine.domain.policy import TradingState

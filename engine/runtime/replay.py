@@ -19,7 +19,7 @@ from engine.control.pauses import spare_what_is_there
 from engine.control.stream import Stream
 from engine.domain.events import RecordingOpened
 from engine.domain.instrument import Instrument
-from engine.domain.lanes import LaneStanding
+from engine.domain.lane_standing import LaneStanding
 from engine.domain.market import Instant, Source, SourceKind
 from engine.domain.money import ZERO, plain
 from engine.domain.policy import Policy

@@ -27,7 +27,7 @@ from engine.domain.events import (
     LaneFilled,
     OrderIntended,
 )
-from engine.domain.lanes import LaneStanding
+from engine.domain.lane_standing import LaneStanding
 from engine.domain.policy import Policy
 from engine.runtime import verify
 from engine.runtime.explaining import shadows

@@ -6,7 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from engine.api import BudgetView, Query, Reply, SwitchAi
-from engine.domain.lanes import LaneStanding
+from engine.domain.lane_standing import LaneStanding
 from screens.spend import AiScreen, budget_facts
 from screens.widgets.agents import AgentsPane
 from screens.widgets.budget import budget_row
