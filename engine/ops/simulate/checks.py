@@ -201,8 +201,9 @@ class Checker:
         order = books.order(order_id)
         if order is None:
             raise Violation("O1", f"order {order_id} is at the venue and not in the books")
-        if self._is_waiting(order_id) and self._is_beyond(order_id):
-            return  # its entry came to life again; it follows once that fills
+        grew = self.venue.orders[order_id].qty > self.shadow.covers[order_id]
+        if self._is_beyond(order_id) and (grew or self._is_waiting(order_id)):
+            return  # its entry came to life again; it follows once that fills, what it grew by with the next start
         same = order.status.is_working == truth.is_working
         if truth.is_terminal and self.shadow.filled[order_id] < self.shadow.covers[order_id]:
             same = same and (order.status in (truth, S.NOT_SENT) or self._is_beyond(order_id))
