@@ -76,9 +76,9 @@ class Reconciler:
         self._looked_ms = clock.now_ms()
         shown, balances = await gateway.open_orders(), await gateway.balances()
         if drifts(journal.books, balances):  # only then is all that ever was worth reading
-            fills = await gateway.fills_since(0)
+            asked_ms, fills = clock.now_ms(), await gateway.fills_since(0)
             self._take_fills(fills)
-            await self._take_back(fills)
+            await self._take_back(fills, asked_ms - gateway.tier.horizon_ms)
         missing = [order for order in taken if await self._is_missing(order)]
         self._compare(shown, drifts(journal.books, balances), missing)
         self._mark(now_ms)
@@ -170,8 +170,11 @@ class Reconciler:
         if booked is not None:
             yield FeePosted(agent=booked.agent, fill=came, fee=fill.fee, fee_asset=fill.fee_asset)
 
-    async def _take_back(self, fills: Iterable[Fill]) -> None:
-        """Book trades the venue has taken back: gone from its list, and from what it says their order filled (E14)."""
+    async def _take_back(self, fills: Iterable[Fill], shown_until_ms: int) -> None:
+        """Book trades the venue has taken back: gone from its list, and from what it says their order filled (E14).
+
+        shown_until_ms: a trade after it may be missing from both because the venue does not show it yet.
+        """
         books = self.journal.books
         listed = {(fill.instrument, fill.trade_id) for fill in fills}
         for order in [order for order in books.all_orders() if order.filled_qty]:
@@ -180,6 +183,8 @@ class Reconciler:
                 continue
             booked = self.journal.fills_of(order.client_order_id)
             gone = [each for each in booked if (each.fill.instrument, each.fill.trade_id) not in listed]
+            if any(each.fill.ts_ms > shown_until_ms for each in gone):
+                continue
             if sum((each.fill.qty for each in gone), ZERO) == order.filled_qty - shown.filled_qty:
                 self._record(event for each in gone for event in _bust(each))
 
