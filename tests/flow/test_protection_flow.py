@@ -517,7 +517,8 @@ async def test_a_cut_that_the_venue_refuses_is_tried_ever_more_seldom_and_said_o
 )
 async def test_protection_that_cannot_be_meant_is_refused(make_world: Make, asked: dict[str, Any], said: str) -> None:
     world = await found(make_world)
-    reply = await world.handlers.handle(api.Protect(**({"instrument": KEY} | asked)))
+    wanted: dict[str, Any] = {"instrument": KEY, **asked}
+    reply = await world.handlers.handle(api.Protect(**wanted))
     assert (reply.ok, said in reply.text, world.books.count.orders) == (False, True, 0), reply.text
 
 
