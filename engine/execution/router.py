@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from decimal import Decimal
 
@@ -36,13 +36,15 @@ ENDED = (OrderStatus.CANCELED, OrderStatus.REJECTED, OrderStatus.EXPIRED)
 class Prepared:
     """An order ready to be written and then sent. events: its intent row, and those of its protective orders.
 
-    since_mono_ms: when it was checked and prepared, on the monotonic clock.
+    since_mono_ms: when it was checked and prepared, on the monotonic clock. since_postings: how many ledger postings
+    there were then.
     """
 
     intent: Intent
     request: OrderRequest
     events: tuple[OrderIntended, ...]
     since_mono_ms: float = 0.0
+    since_postings: int = 0
 
     @property
     def client_order_ids(self) -> tuple[str, ...]:
@@ -53,17 +55,23 @@ class Prepared:
 class Router:
     """Owns the way to one venue account. Every change it makes is journaled before it is told.
 
+    shortfall: says what is missing to pay for an intent that is on record, "" when nothing is.
+
     sending: orders whose create is under way. wanted_gone: UNKNOWN orders somebody asked to cancel: they are cancelled
     as soon as the venue shows them. breach: what was found wrong with the books, "" while nothing is.
     """
 
-    def __init__(self, journal: Journal, gateway: Gateway, latch: SendLatch, clock: Clock, store_id: str) -> None:
+    def __init__(
+        self, journal: Journal, gateway: Gateway, latch: SendLatch, clock: Clock, store_id: str,
+        shortfall: Callable[[Intent], str],
+    ) -> None:  # fmt: skip
         self._journal = journal
         self._books = journal.books
         self._gateway = gateway
         self._latch = latch
         self._clock = clock
         self._store_id = store_id
+        self._shortfall = shortfall
         self._told: list[VenueUpdate] = []
         self._left: set[str] = set()
         self.sending: set[str] = set()
@@ -100,7 +108,7 @@ class Router:
             limit_price=intent.limit_price,
             trigger_price=intent.trigger_price,
         )
-        return Prepared(intent, request, (main, *guards), self._clock.mono_ms())
+        return Prepared(intent, request, (main, *guards), self._clock.mono_ms(), self._books.count.postings)
 
     async def send(self, prepared: Prepared) -> OrderStatus:
         """Send an order whose rows are on disk, once; return what is known of it afterwards.
@@ -148,7 +156,16 @@ class Router:
         if waited_ms > SEND_WITHIN_MS and prepared.intent.role is not OrderRole.FLATTEN:
             return f"it was checked {waited_ms / 1000:.0f} s ago"
         self._journal.require_ours()
-        return self._latch.refusal(prepared.intent)
+        return self._latch.refusal(prepared.intent) or self._lack(prepared)
+
+    def _lack(self, prepared: Prepared) -> str:
+        """Say what an entry lacks after money moved since its checks: a fill that nobody had reserved for (O7).
+
+        Such is the late fill of an order that the venue had called CANCELED.
+        """
+        if prepared.intent.reduce_only or self._books.count.postings == prepared.since_postings:
+            return ""
+        return self._shortfall(prepared.intent)
 
     async def cancel(self, order_ids: list[str]) -> list[str]:
         """Ask for cancels; return the ids that may still fill. Safe to repeat, and needs no write (R19, E38)."""

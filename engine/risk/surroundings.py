@@ -25,6 +25,7 @@ from engine.market.sessions import is_open
 from engine.market.state import MarketState
 from engine.risk.checks import HEAD_ROOM_FRAC
 from engine.risk.inputs import is_off
+from engine.risk.leaving import short
 from engine.risk.situation import Situation
 
 
@@ -143,6 +144,14 @@ class Surroundings:
         A market order reserves the head-room that it was let through with; a stop order at its trigger does too.
         """
         return self.left_of(instrument, self._coming(beside))
+
+    def shortfall(self, intent: Intent) -> str:
+        """Say what is missing to pay for an intent on record and all others on their way, "" when nothing is."""
+        instrument = self.books.instruments[intent.instrument]
+        free = self.free_cash(instrument) if intent.side is Side.BUY else ZERO
+        if free >= 0:
+            return ""
+        return f"{short(-free)} {instrument.quote} that it was checked against is gone"
 
     def left_of(self, instrument: Instrument, coming: Iterable[Coming]) -> Decimal:
         """Return the quote balance less what these buys may take, fees included."""

@@ -173,8 +173,8 @@ def assemble(
         valuation.list_instrument(instrument)
     store_id = books.genesis.store_id if books.genesis else ""
     venue = HeardGateway(gateway)
-    router = Router(journal, venue, latch, clock, store_id)
     surroundings = Surroundings(books, market, valuation, policy, folder=plan.folder or Path())
+    router = Router(journal, venue, latch, clock, store_id, surroundings.shortfall)
     desk = Desk(journal, market, surroundings, Approvals(), router, clock, config_hash(policy), meter=meter)
     desk.keeper = Keeper(PromptStore(paths.prompts), always=durable)
     desk.lanes = LaneRunner(desk, seconds, policy.paper) if seconds else None

@@ -12,6 +12,7 @@ import pytest
 
 from engine.clock import ManualClock
 from engine.domain.events import EntriesBlocked, Incident
+from engine.domain.intent import Intent
 from engine.domain.market import Source, SourceKind
 from engine.domain.order import OrderRole, OrderStatus, OrderType
 from engine.domain.policy import Policy
@@ -45,7 +46,7 @@ class Desk:
         self.journal = Journal.open(self.paths) if known else Journal.create(self.paths, START_MS, *first_rows())
         self.books = self.journal.books
         self.latch = SendLatch(self.books)
-        self.router = Router(self.journal, self.venue, self.latch, self.clock, STORE_ID)
+        self.router = Router(self.journal, self.venue, self.latch, self.clock, STORE_ID, self.shortfall)
         self.resolver = Resolver(self.journal, self.router, self.venue, self.clock)
 
     async def place(self, intent: object = None) -> str:
@@ -53,6 +54,9 @@ class Desk:
         self.journal.record(self.clock.now_ms(), *prepared.events)
         await self.router.send(prepared)
         return prepared.request.client_order_id
+
+    def shortfall(self, intent: Intent) -> str:
+        return self.around().shortfall(intent)
 
     async def pass_ms(self, duration_ms: int, beat_ms: int = 250) -> None:
         """Let time pass, with a heartbeat every so often."""
@@ -122,6 +126,29 @@ async def test_order_that_got_lost_reserves_and_blocks_until_the_horizon_and_was
     assert not desk.books.orders
     assert desk.around().free_cash(BTC) == CASH
     assert (desk.venue.creates, desk.around().in_doubt(BTC.key)) == ([order_id], "")
+
+
+def fill_late(venue: FaultyVenue, order_id: str, qty: str) -> None:
+    if Decimal(qty):
+        venue.fill(order_id, qty)
+
+
+@pytest.mark.fault("E12")
+@pytest.mark.parametrize(("late", "status"), [("0", "OPEN"), ("1.2", "NOT_SENT")])
+async def test_money_that_a_canceled_order_took_after_all_is_not_spent_by_the_next(
+    desk: Desk, late: str, status: str
+) -> None:
+    canceled = await desk.place(bare("a.1:canceled", qty=Decimal(2)))
+    desk.venue.end(canceled)
+    desk.router.pump()
+    first, second = (desk.router.prepare(bare(f"a.2:{name}", **LIMIT)) for name in ("first", "second"))
+    desk.journal.record(desk.clock.now_ms(), *first.events, *second.events)
+    desk.venue.on_create = lambda: fill_late(desk.venue, canceled, late)
+    await desk.router.send(first)
+    desk.venue.on_create = lambda: None
+    assert (await desk.router.send(second)).value == status
+    left = {"OPEN": "", "NOT_SENT": "40130 USDT that it was checked against is gone"}
+    assert desk.books.order(second.request.client_order_id).reason == left[status]  # type: ignore[union-attr]
 
 
 @pytest.mark.fault("E03")

@@ -54,7 +54,7 @@ class Engine:
         self.books = self.journal.books
         valuation, latch = Valuation("USD", ("USDT",)), SendLatch(self.books)
         valuation.list_instrument(BTC)
-        self.router = Router(self.journal, self.venue, latch, self.clock, STORE_ID)
+        self.router = Router(self.journal, self.venue, latch, self.clock, STORE_ID, lambda _intent: "")
         around = Surroundings(self.books, MarketState(60_000), valuation, Policy())
         desk = Desk(self.journal, around.market, around, Approvals(), self.router, self.clock, "policy")
         source = Source(kind=SourceKind.SIMULATED, name="test")

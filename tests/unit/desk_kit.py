@@ -108,7 +108,7 @@ class Bench:
             self.journal = Journal.create(self.paths, START_MS, *first_rows())
         self.books = self.journal.books
         self.latch = SendLatch(self.books, self.paths.halt_latch)
-        self.router = Router(self.journal, self.venue, self.latch, self.clock, STORE_ID)
+        self.router = Router(self.journal, self.venue, self.latch, self.clock, STORE_ID, lambda _intent: "")
 
     async def place(self, intent: Intent) -> OrderStatus:
         """Write an intent's rows and send it."""

@@ -283,6 +283,14 @@ class OpenReservesNothing(Surroundings):
 
 
 @mutant("surroundings")
+class MoneyAskedOnce(Surroundings):
+    """Money that a late fill took since the checks is not spent again by the next order (O7, E12)."""
+
+    def shortfall(self, intent: Intent) -> str:
+        return ""
+
+
+@mutant("surroundings")
 class SellsTwice(_Bent):
     """A second exit waits for the first one: together they never flip the sign (O8, R15)."""
 

@@ -95,7 +95,7 @@ class Rig:
             self.valuation.list_instrument(spec)
         self.surroundings = protocol.surroundings(self.books, market, self.valuation, POLICY)
         store_id = self.books.genesis.store_id if self.books.genesis else ""
-        self.router = protocol.router(journal, gateway, self.latch, clock, store_id)
+        self.router = protocol.router(journal, gateway, self.latch, clock, store_id, self.surroundings.shortfall)
         self.reconciler = protocol.reconciler(journal, gateway, clock)
         self.resolver = protocol.resolver(journal, self.router, gateway, clock)
 
