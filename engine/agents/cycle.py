@@ -85,7 +85,10 @@ async def run_cycle(desk: Desk, agent: RunningAgent, trigger: str, instruments: 
 
 def _perceive(desk: Desk, agent: RunningAgent, now_ms: int, trigger: str, instruments: Sequence[str]) -> ModelRequest:
     books, market, around, config = desk.journal.books, desk.market, desk.surroundings, agent.config
-    views = tuple([instrument_view(books, market, around, agent, key) for key in instruments])
+    if len(instruments) == 1:  # as nearly always
+        views: tuple[InstrumentView, ...] = (instrument_view(books, market, around, agent, instruments[0]),)
+    else:
+        views = tuple([instrument_view(books, market, around, agent, key) for key in instruments])
     return ModelRequest(config.name, config.model, now_ms, views, config.model_settings, trigger)
 
 

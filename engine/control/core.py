@@ -116,7 +116,8 @@ class Core:
         market, valuation = self.desk.market, self.desk.surroundings.valuation
         if not instant.warm:
             self.gateway.on_instant(instant)
-            await self._book_fills()
+            if self.gateway.has_news or self.desk.router.owes:
+                await self._book_fills()
         for candle in instant.candles:
             valuation.mark(candle.instrument, market.on_candle(candle))
         self.data_ms, self._ended = instant.ts_ms, False
@@ -127,7 +128,8 @@ class Core:
             return
         if self.desk.lanes is not None and self.journal.broken is None:
             self.desk.lanes.on_candles(instant.candles)
-        await self.watch.look(instant.ts_ms, confirmed=True)
+        if (moved := self.watch.look(instant.ts_ms, confirmed=True)) is not None:
+            await moved
         if self.watch.kill.others_moved or not self.watch.health.is_quiet(len(instant.candles)):
             await self.watch.check(instant.ts_ms)
         await self._heartbeat_work(instant.ts_ms)
@@ -247,7 +249,9 @@ class Core:
         self.data_ms, self._ended = quote.received_ms, False
         self.gateway.on_quote(quote)
         await self._book_fills()
-        await self.watch.look(self.desk.clock.now_ms(), confirmed=False, instrument=quote.instrument)
+        moved = self.watch.look(self.desk.clock.now_ms(), confirmed=False, instrument=quote.instrument)
+        if moved is not None:
+            await moved
         await self.flattening.step()
         if self.guard.trailing.is_asked and self.journal.broken is None:
             await self.guard.trailing.on_quote(quote.instrument, mark.price)

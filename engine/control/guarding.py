@@ -83,9 +83,12 @@ class Guard:
     @property
     def has_work(self) -> bool:
         """Tell whether anything has changed since the last beat, or is missing; costs next to nothing."""
-        if self._seen != self._count() or self._cuts.wait:
+        count, (fills, orders, working, transfers) = self._books.count, self._seen
+        if count.fills != fills or count.orders != orders or len(self._books.orders) != working:
             return True
-        return bool(self._missing or self.targets.missing or self.strangers.untold)
+        if count.transfers != transfers or self._missing or self.targets.missing:
+            return True
+        return self._cuts.wait or bool(self.strangers.untold)
 
     def _count(self) -> tuple[int, int, int, int]:
         count = self._books.count

@@ -44,6 +44,7 @@ class Watch:
         self._funded = self._books.funded
         self._peak_step = 1 + policy.kill.drawdown_frac / 10
         self._plot_step_ms = MINUTE_MS
+        self._plot_ms = 0
         self._hour = -1
         self._sure: Decimal | None = None
         self._two = TwoSample(self.kill)
@@ -63,10 +64,11 @@ class Watch:
             self.kill.take(rule, tier)
         self.health.begin(self._desk.clock)
 
-    async def look(self, now_ms: int, *, confirmed: bool, instrument: str = "") -> None:
-        """Value the account and ask the kill switch; an exception in it is HALTED (R18).
+    def look(self, now_ms: int, *, confirmed: bool, instrument: str = "") -> Awaitable[object] | None:
+        """Value the account and ask the kill switch; return what must be awaited now, None after an ordinary mark.
 
-        confirmed: the mark is a closed candle's. instrument: whose quote it is, where it is a quote.
+        confirmed: the mark is a closed candle's. instrument: whose quote it is, where it is a quote. An exception in
+        here is HALTED (R18).
         """
         base = self._books.baseline
         try:
@@ -75,10 +77,8 @@ class Watch:
             trips = self.kill.evaluate(equity, base.start, self.peak, base.day_start)
             trips = self._two.confirm(trips, confirmed, instrument)
         except Exception as error:
-            await self._halt(KILL_SWITCH, f"the kill switch failed: {error!r}"[:300])
-            return
-        if trips:
-            await self._act(trips)
+            return self._halt(KILL_SWITCH, f"the kill switch failed: {error!r}"[:300])
+        return self._act(trips) if trips else None
 
     async def check(self, now_ms: int) -> None:
         """Ask the rules that are not about equity, and value the account, which fills and fees move between prices.
@@ -137,8 +137,10 @@ class Watch:
         self.equity = equity
         if equity is None:
             return
-        self._follow_funds()
-        self._plot(now_ms, equity)
+        if self._books.funded is not self._funded:
+            self._follow_funds()
+        if now_ms >= self._plot_ms:
+            self._plot(now_ms, equity)
         base = self._books.baseline
         day = max(now_ms // DAY_MS, base.day)  # a clock set back begins no day again (P22)
         if confirmed:
@@ -161,8 +163,6 @@ class Watch:
 
     def _follow_funds(self) -> None:
         """Move what equity is measured from with money that came or left: that is no profit and no loss."""
-        if self._books.funded is self._funded:
-            return
         moved, self._funded = self._books.funded - self._funded, self._books.funded
         self.peak += moved
         self._low += moved
@@ -174,9 +174,8 @@ class Watch:
 
     def _plot(self, now_ms: int, equity: Decimal) -> None:
         """Add a point to the curve, a step apart at least; once there are too many, every second one goes."""
-        if self.curve and now_ms < self.curve[-1][0] + self._plot_step_ms:
-            return
         self.curve.append((now_ms, equity))
         if len(self.curve) > CURVE_POINTS:
             self.curve = self.curve[::2]
             self._plot_step_ms *= 2
+        self._plot_ms = self.curve[-1][0] + self._plot_step_ms

@@ -137,6 +137,11 @@ class PaperGateway:
         self._must_be_known()
         return self._book.fills_since(ts_ms)
 
+    @property
+    def has_news(self) -> bool:
+        """Tell whether there is anything to drain."""
+        return bool(self._book.updates)
+
     def drain(self) -> list[VenueUpdate]:
         """Take the updates since the last call. FILLED and PARTIALLY_FILLED are said by the fills alone."""
         updates, self._book.updates = self._book.updates, []

@@ -203,6 +203,11 @@ class Router:
         status = shown.status if shown.status in (*ENDED, OrderStatus.SUBMITTING) else OrderStatus.OPEN
         return StatusUpdate(client_order_ids=(order_id,), status=status, reason=shown.reason[:200], asked=True)
 
+    @property
+    def owes(self) -> bool:
+        """Tell whether something the venue told is not booked yet, or a breach not acted on; costs next to nothing."""
+        return bool(self._told or self.breach)
+
     def pump(self) -> list[Event]:
         """Book what the venue has told since the last call; each batch is one transaction."""
         self._told += self._gateway.drain()

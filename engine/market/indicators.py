@@ -91,7 +91,7 @@ class Indicators:
         else:
             before = kept[1] if kept[0] == count - 1 else self._values(series, 1)
         now = self._values(series, 0)
-        found = dict(zip(self._keys, now + before, strict=False))
+        found = dict(zip(self._keys, now + before))  # noqa: B905 - as many by construction; asking costs at every bar
         self._latest[series] = count, now, found
         return found
 

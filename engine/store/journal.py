@@ -360,11 +360,12 @@ class Journal:
     def _chain_waiting(self) -> None:
         """Hash and pack what waits in one go: done bar by bar, both would each time find the processor's cache cold."""
         seq, head, rows = self.seq - len(self._waiting), self._head, self._rows
+        link, check, held = chain.link, chain.check, codec.HELD
         for ts_ms, kind, text in self._waiting:
             seq += 1
-            head = chain.link(head, seq, ts_ms, kind, text)
-            kept = text if kind == codec.HELD else pack(text)
-            rows.append((seq, ts_ms, kind, kept, chain.check(head, kept)))
+            head = link(head, seq, ts_ms, kind, text)
+            kept = text if kind == held else pack(text)
+            rows.append((seq, ts_ms, kind, kept, check(head, kept)))
         self._head = head
         self._waiting.clear()
 

@@ -186,7 +186,8 @@ async def _look(parts: Parts) -> Row:
     began, count = time.perf_counter_ns(), 20_000
     for place in range(count):
         core.desk.surroundings.valuation.mark(key, replace(mark, price=PRICE + Decimal(place % 3) / 100))
-        await core.watch.look(mark.ts_ms, confirmed=False, instrument=key)
+        if (moved := core.watch.look(mark.ts_ms, confirmed=False, instrument=key)) is not None:
+            await moved
     return Row(
         area=AREA, what="a mark valued, baselines and kill switch looked at", unit="ns",
         value=(time.perf_counter_ns() - began) / count, note=f"{HELD} instruments held",

@@ -463,6 +463,10 @@ async def test_overfill_is_booked_whole_and_halts_at_once(tmp_path: Path) -> Non
 class MarketVenue(FakeVenue):
     """A fake venue that no candle moves."""
 
+    @property
+    def has_news(self) -> bool:
+        return bool(self.told)
+
     def on_instant(self, instant: Instant) -> None:
         """Do nothing."""
 
