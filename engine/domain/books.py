@@ -283,12 +283,12 @@ class Books(BookState):
         self.count.transfers += 1
 
     def _keep(self, order: Order) -> None:
-        order_id = order.client_order_id
-        if order.status in IN_DOUBT or (order.reopened and order.status.is_working):
+        order_id, working = order.client_order_id, order.status.is_working
+        if order.status in IN_DOUBT or (order.reopened and working):
             self.in_doubt.add(order_id)
         else:
             self.in_doubt.discard(order_id)
-        if order.status.is_working:
+        if working:
             self.orders[order_id] = order
             self.closed_orders.pop(order_id, None)
             return

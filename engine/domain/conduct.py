@@ -68,7 +68,7 @@ class Conduct:
     def came_to(self, agent: str, ended_ms: int, result: Decimal) -> None:
         """Take in a round trip that ended. result: in quote, after fees in quote."""
         day = ended_ms // DAY_MS
-        days = tuple(one for one in self.ended.get(agent, ()) if one.day > day - DAYS_KEPT)
+        days = [one for one in self.ended.get(agent, ()) if one.day > day - DAYS_KEPT]
         if days and days[-1].day >= day:  # a clock set back begins no new day (P22)
             *earlier, last = days
         else:

@@ -178,11 +178,8 @@ def after_news(order: Order, news: News, ts_ms: int, reason: str = "") -> Order:
 
 def after_fill(order: Order, fill: Fill, ts_ms: int) -> Order:
     """Return the order after one of its fills, which counts whatever its state is (R11)."""
-    filled = order.with_fill(fill, ts_ms)
-    status = STEPS[order.status, fill_news(filled)].status
-    if status is order.status:
-        return filled
-    return filled.in_status(status, ts_ms, filled.reason, reopened=_reopened(order, status))
+    status = STEPS[order.status, _fill_news(order.filled_qty + fill.qty, order.qty)].status
+    return order.with_fill(fill, status, ts_ms, reopened=_reopened(order, status))
 
 
 def after_size(order: Order, qty: Decimal, ts_ms: int) -> Order:
@@ -198,7 +195,11 @@ def _reopened(order: Order, status: OrderStatus) -> bool:
 
 def fill_news(filled: Order) -> News:
     """Return which news the last fill of an order was."""
-    return News.ALL_FILLED if filled.filled_qty >= filled.qty else News.PART_FILLED
+    return _fill_news(filled.filled_qty, filled.qty)
+
+
+def _fill_news(filled_qty: Decimal, qty: Decimal) -> News:
+    return News.ALL_FILLED if filled_qty >= qty else News.PART_FILLED
 
 
 def as_markdown() -> str:

@@ -66,9 +66,10 @@ class Record:
         if abs(after.qty) >= listed.qty_step and before.qty * after.qty >= 0:
             side = self.side or (1 if after.qty > 0 else -1)
             entered_ms = self.entered_ms or fill.ts_ms
-            return replace(
-                self, entry_qty=entry_qty, entry_cost=entry_cost, running=running, side=side, entered_ms=entered_ms
-            )
+            return Record(
+                self.trades, self.wins, self.realized, self.held_ms, self.last_ms, entry_qty, entry_cost, self.peak,
+                self.drop, running, entered_ms, side,
+            )  # fmt: skip
         ended = self._ended(running, fill.ts_ms, entry_qty, entry_cost)
         if abs(after.qty) < listed.qty_step:
             return ended
@@ -105,6 +106,13 @@ class Remembered:
     bound_by: str
     rationale: str
     result: Decimal | None = None
+
+    def with_result(self, result: Decimal) -> Remembered:
+        """Return it with what its round trip came to."""
+        return Remembered(
+            self.ts_ms, self.instrument, self.direction, self.disposition, self.current_qty, self.target_qty,
+            self.confidence, self.price, self.bound_by, self.rationale, result,
+        )  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -150,8 +158,10 @@ class Memory:
     def _came_to(self, agent: str, trade: Trade) -> None:
         """Write a trip's result beside the decisions that made it."""
         self.decisions[agent] = tuple(
-            replace(one, result=trade.result)
-            if one.instrument == trade.instrument and one.disposition in _ACTED and one.result is None
-            else one
-            for one in self.decisions.get(agent, ())
+            [
+                one.with_result(trade.result)
+                if one.result is None and one.disposition in _ACTED and one.instrument == trade.instrument
+                else one
+                for one in self.decisions.get(agent, ())
+            ]
         )

@@ -118,10 +118,11 @@ class OrderRequest:
     bracket: Bracket | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@quick_value
 class Fill:
     """One execution, unique on (venue, account, instrument, trade_id) (R12). fee > 0 is paid, < 0 a rebate."""
 
+    _: KW_ONLY
     venue: str
     account: str
     instrument: str
@@ -174,10 +175,10 @@ class Order:
         """What can still fill."""
         return max(ZERO, self.qty - self.filled_qty) if self.status.is_working else ZERO
 
-    def with_fill(self, fill: Fill, ts_ms: int) -> Order:
-        """Return the order with one of its fills counted; which state follows is the life cycle's to say."""
+    def with_fill(self, fill: Fill, status: OrderStatus, ts_ms: int, *, reopened: bool) -> Order:
+        """Return the order with one of its fills counted, in the state that the life cycle says follows."""
         cost = self.filled_cost + fill.qty * fill.price
-        return self._after(self.status, ts_ms, self.reason, self.filled_qty + fill.qty, cost, self.reopened)
+        return self._after(status, ts_ms, self.reason, self.filled_qty + fill.qty, cost, reopened)
 
     def in_status(self, status: OrderStatus, ts_ms: int, reason: str, *, reopened: bool) -> Order:
         """Return the order in another state. reopened: it came back to life, now or earlier."""

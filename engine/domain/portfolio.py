@@ -210,6 +210,10 @@ class Trail:
 
     def _again(self, at: int, move: Move, replaced: int, start: Position, keep: int) -> Trail:
         """Reckon from a place on: the move, then those that were there, the replaced ones left out."""
+        count = len(self.steps)
+        if at == count:  # it comes last, as nearly all do
+            step = Step(move, move.applied_to(self.steps[-1].position if count else start))
+            return Trail((*self.steps[max(0, count + 1 - keep) :], step), self.whole and count < keep)
         steps = list(self.steps[:at])
         position = steps[-1].position if steps else start
         for each in (move, *(step.move for step in self.steps[at + replaced :])):

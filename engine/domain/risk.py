@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from engine.domain.values import quick_value
 
 
 class Verdict(StrEnum):
@@ -69,7 +70,7 @@ class CheckCode(StrEnum):
     CHECK_FAILED = "CHECK_FAILED"
 
 
-@dataclass(frozen=True, slots=True)
+@quick_value
 class RiskCheck:
     """One guardrail's word on one decision. observed and limit are texts a person can compare."""
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from decimal import Decimal, InvalidOperation
 from enum import Enum
+from functools import lru_cache
 from json.encoder import encode_basestring
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -29,6 +30,7 @@ Write = Callable[[Any], str]
 Read = Callable[[Any], Any]
 
 _REMEMBERED_MAX = 2048
+_LISTS = frozenset((list,))
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -74,6 +76,7 @@ def _escape(match: re.Match[str]) -> str:
     return f"\\u{ord(match[0]):04x}"
 
 
+@lru_cache(maxsize=_REMEMBERED_MAX)  # a decision, its orders and its fills say the same prices
 def _number(text: str) -> Decimal:
     try:
         value = Decimal(text)
@@ -102,11 +105,17 @@ def _write_decimal(value: Any) -> str:
     return text
 
 
+@lru_cache(maxsize=_REMEMBERED_MAX)
+def _whole(raw: int) -> Decimal:
+    value = Decimal(raw)
+    if value.adjusted() > MAX_EXPONENT:
+        raise ValueError(f"{value} has more than {MAX_EXPONENT + 1} digits")
+    return value
+
+
 def _read_decimal(raw: Any) -> Decimal:
     if type(raw) is int:
-        raw = Decimal(raw)
-        if raw.adjusted() > MAX_EXPONENT:
-            raise ValueError(f"{raw} has more than {MAX_EXPONENT + 1} digits")
+        return _whole(raw)
     if type(raw) is not Decimal:
         raise TypeError(f"{raw!r} is not a decimal")
     return raw
@@ -130,8 +139,15 @@ def _exactly(kind: type) -> Read:
             raise TypeError(f"{raw!r} is not {kind.__name__}")
         return raw
 
+    _SHORT[read] = {kind: None}
     return read
 
+
+_SHORT: dict[Read, dict[type, Read | None]] = {_read_decimal: {Decimal: None, int: _whole}}
+"""What may take a reader's place for values of a type; None: it returns them as they are.
+
+One that raises KeyError leaves the answer to the reader.
+"""
 
 PLAIN: dict[Any, tuple[Write, Read]] = {
     str: (encode_basestring, _exactly(str)),
@@ -171,6 +187,7 @@ def compile_hint(hint: Any, leaves: Leaves = PLAIN, extra: Compile | None = None
 
 def _compile_tuple(item: Any, inner: Compile) -> tuple[Write, Read]:
     write_item, read_item = inner(item)
+    known = _REMEMBERED.get(read_item)
 
     def write(value: Any) -> str:
         if type(value) is not tuple:
@@ -180,6 +197,8 @@ def _compile_tuple(item: Any, inner: Compile) -> tuple[Write, Read]:
     def read(raw: Any) -> Any:
         if type(raw) is not list:
             raise TypeError(f"{raw!r} is not an array")
+        if known and _LISTS.issuperset(map(type, raw)):
+            return tuple([known.get((*each,)) or read_item(each) for each in raw])
         return tuple([read_item(each) for each in raw])
 
     return write, read
@@ -188,10 +207,12 @@ def _compile_tuple(item: Any, inner: Compile) -> tuple[Write, Read]:
 def _compile_optional(hint: Any, inner: Compile) -> tuple[Write, Read]:
     (some,) = [arg for arg in get_args(hint) if arg is not type(None)]
     write_inner, read_inner = inner(some)
-    return (
-        lambda value: "null" if value is None else write_inner(value),
-        lambda raw: None if raw is None else read_inner(raw),
-    )
+
+    def read(raw: Any) -> Any:
+        return None if raw is None else read_inner(raw)
+
+    _SHORT[read] = {type(None): None, **_SHORT.get(read_inner, {})}
+    return lambda value: "null" if value is None else write_inner(value), read
 
 
 def _compile_enum(enum: type[Enum]) -> tuple[Write, Read]:
@@ -209,6 +230,7 @@ def _compile_enum(enum: type[Enum]) -> tuple[Write, Read]:
             raise ValueError(f"{raw!r} is not a {enum.__name__}")
         return member
 
+    _SHORT[read] = {str: members.__getitem__}
     return write, read
 
 
@@ -219,6 +241,7 @@ def _compile_dataclass(cls: Any, inner: Compile) -> tuple[Write, Read]:
     writers = [(name, write) for name, (write, _read) in zip(names, pairs, strict=True)]
     readers = [read for _write, read in pairs]
     by_name = any(field.kw_only or not field.compare for field in fields(cls))
+    turns: dict[tuple[type, ...], list[tuple[int, Read]]] = {}
 
     def write(value: Any) -> str:
         if type(value) is not cls:
@@ -228,7 +251,15 @@ def _compile_dataclass(cls: Any, inner: Compile) -> tuple[Write, Read]:
     def read(raw: Any) -> Any:
         if type(raw) is not list or len(raw) != len(readers):
             raise ValueError(f"a {cls.__name__} has {len(readers)} fields, not {raw!r}"[:200])
-        values = [get(each) for get, each in zip(readers, raw, strict=False)]
+        values, kinds = [*raw], (*map(type, raw),)
+        if kinds not in turns:
+            ways = [_SHORT.get(get, {}).get(kind, get) for kind, get in zip(kinds, readers, strict=True)]
+            turns[kinds] = [(at, way) for at, way in enumerate(ways) if way is not None]
+        try:
+            for at, get in turns[kinds]:
+                values[at] = get(values[at])
+        except KeyError:
+            values = [get(each) for get, each in zip(readers, raw, strict=True)]
         return cls(**dict(zip(names, values, strict=False))) if by_name else cls(*values)
 
     small = not hasattr(cls, "KIND") and all(hints[name] is str or _is_enum(hints[name]) for name in names)
@@ -256,6 +287,10 @@ def _remembering_texts(write: Write) -> Write:
     return write_again
 
 
+_REMEMBERED: dict[Read, dict[tuple[Any, ...], Any]] = {}
+"""What a reader has read before, for those that remember it."""
+
+
 def _remembering(read: Read) -> Read:
     # Most of a decision's checks say what they said the last time; frozen values of texts can be shared.
     known: dict[tuple[Any, ...], Any] = {}
@@ -270,6 +305,7 @@ def _remembering(read: Read) -> Read:
             known[key] = value
         return value
 
+    _REMEMBERED[read_again] = known
     return read_again
 
 

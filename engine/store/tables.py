@@ -62,6 +62,7 @@ OrderKey = bytes | str
 LedgerRow = tuple[int, int, int, int, str]
 
 
+@lru_cache(maxsize=1024)
 def order_key(client_order_id: str) -> OrderKey:
     """Return an order id as the tables keep it: 16 bytes where it is 32 lower hex digits."""
     if len(client_order_id) == 32:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from decimal import Decimal
 from typing import ClassVar
 
 from engine.domain.decision import AnsweredBy, Direction, Disposition, Outcome
 from engine.domain.order import OrderRole, OrderType, Side
 from engine.domain.risk import RiskCheck
+from engine.domain.values import quick_value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +24,7 @@ class CycleHeld:
     items: str
 
 
-@dataclass(frozen=True, slots=True)
+@quick_value
 class CycleItem:
     """One instrument's part of a cycle. price_ms: close time of the candle, or time of the quote, it was made on.
 
@@ -44,11 +45,12 @@ class CycleItem:
     checks: tuple[RiskCheck, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@quick_value
 class CycleDone:
     """One cycle's summary: every phase and check."""
 
     KIND: ClassVar[int] = 11
+    _: KW_ONLY
     cycle_id: str
     agent: str
     trigger: str

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from decimal import Decimal
 from typing import ClassVar
 
 from engine.domain.order import Fill, OrderRole, OrderStatus, OrderType, Side
+from engine.domain.values import quick_value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@quick_value
 class OrderIntended:
     """An intent and its order row, on disk before the first byte leaves (R9, O2)."""
 
     KIND: ClassVar[int] = 20
+    _: KW_ONLY
     intent_id: str
     client_order_id: str
     cycle_id: str
@@ -28,11 +30,12 @@ class OrderIntended:
     trigger_price: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@quick_value
 class OrdersUpdated:
     """One or more of our orders changed state together, by the venue's word or ours."""
 
     KIND: ClassVar[int] = 21
+    _: KW_ONLY
     client_order_ids: tuple[str, ...]
     status: OrderStatus
     reason: str = ""
@@ -67,11 +70,12 @@ class OrdersResolved:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@quick_value
 class Filled:
     """One fill, and the agent whose order it belongs to."""
 
     KIND: ClassVar[int] = 23
+    _: KW_ONLY
     agent: str
     role: OrderRole
     fill: Fill
