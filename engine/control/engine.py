@@ -12,10 +12,11 @@ from engine.clock import Clock, ManualClock
 from engine.control import views
 from engine.control.core import Core
 from engine.control.handlers import Handlers
+from engine.control.pauses import spare_what_came
 from engine.control.stream import Stream
 from engine.control.upkeep import Upkeep
 from engine.control.watchdog import Watchdog
-from engine.domain.market import FeedEvent, SourceKind
+from engine.domain.market import FeedEvent, Instant, SourceKind
 from engine.market.feed import Feed
 from engine.triggers.schedule import WallSchedule
 
@@ -57,6 +58,7 @@ class Engine:
         self.loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
         self._taking = False
+        self._was_warm = False
         self.wanted = True
 
     async def run(self, on_ready: Callable[[], None] | None = None) -> None:
@@ -141,6 +143,10 @@ class Engine:
 
     async def _take(self, event: FeedEvent) -> None:
         """One event; whatever fails in it halts trading and is said, and the next event is taken all the same (P37)."""
+        if isinstance(event, Instant):
+            if self._was_warm and not event.warm:
+                spare_what_came()
+            self._was_warm = event.warm
         try:
             await self.core.on_event(event)
         except Exception as error:

@@ -12,5 +12,13 @@ def spare_what_is_there() -> None:
     no halt is taken in. What an engine makes from here on is a tenth of that.
     """
     if not gc.get_freeze_count():
-        gc.collect()
-        gc.freeze()
+        spare_what_came()
+
+
+def spare_what_came() -> None:
+    """Take what has come since out of its sight as well: at an engine's start, the bars that only warm up.
+
+    They stay for hours; those of 200 instruments are three quarters of all that a full look would go through.
+    """
+    gc.collect()
+    gc.freeze()

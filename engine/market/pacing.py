@@ -5,6 +5,9 @@ from __future__ import annotations
 from engine.clock import HOUR_MS, Clock
 from engine.market.rows import CLOSED_AFTER_BARS
 
+CATCH_UP_MS = 1_000.0
+"""Who was held up for no longer makes it up, so that the speed is kept where one bar is more work than the others."""
+
 
 class Pacer:
     """Waits so that bars come at a multiple of real speed; closed hours last as long as one bar."""
@@ -22,10 +25,10 @@ class Pacer:
         if self._last_ms is None:
             self._due_mono_ms = now
         else:
-            pause = self._real_ms(ts_ms - self._last_ms) / self._speed
-            # one that was held up goes on from here: no burst to catch up
-            self._due_mono_ms = max(self._due_mono_ms, now - pause) + pause
-            if self._due_mono_ms > now:
+            self._due_mono_ms += self._real_ms(ts_ms - self._last_ms) / self._speed
+            if now - self._due_mono_ms > CATCH_UP_MS:
+                self._due_mono_ms = now  # a machine that slept goes on from here: no burst to catch up
+            elif self._due_mono_ms > now:
                 await self._clock.sleep_ms(self._due_mono_ms - now)
         self._last_ms = ts_ms
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from decimal import Decimal
-from itertools import islice
+from itertools import islice, takewhile
 
 from engine.domain.market import Candle, OrderBook, Quote
 from engine.domain.money import ZERO
@@ -173,8 +173,10 @@ class MarketState:
         book = self._books.get(instrument)
         if book is None:
             return ()
-        if book.charted[0] is not book.last:  # asked for with every snapshot, of every instrument
-            book.charted = book.last, tuple([float(candle.close) for candle in book.recent])
+        seen, closes = book.charted
+        if seen is not book.last:  # asked for with every snapshot, of every instrument: what was made once is kept
+            fresh = [float(each.close) for each in takewhile(lambda each: each is not seen, reversed(book.recent))]
+            book.charted = book.last, (*closes, *reversed(fresh))[-BARS_KEPT:]
         return book.charted[1]
 
     def recent_bars(self, instrument: str) -> tuple[Candle, ...]:

@@ -121,6 +121,15 @@ async def test_speed_is_a_multiple_of_real_time_and_work_is_taken_off_the_wait(t
     assert feed.source.label == "REPLAY x60"
 
 
+async def test_a_bar_of_more_work_than_its_pause_is_made_up_for(tmp_path: Path) -> None:
+    wall = Wall()
+    feed = ReplayFeed([("X", write(tmp_path, "x.csv", list(range(6))))], wall, speed=60)
+    async for instant in feed.events():
+        wall.mono += 1_700 if instant.ts_ms == T0 + 2 * MIN else 100
+    assert wall.slept == [900, 200, 900, 900]
+    assert wall.mono == 5_000 + 5 * 1000 + 100
+
+
 async def test_closed_hours_are_skipped_and_said(tmp_path: Path) -> None:
     wall = Wall()
     feed = ReplayFeed([("X", write(tmp_path, "x.csv", [0, 1, 31, 1000, 1001]))], wall, speed=60)

@@ -111,6 +111,16 @@ def test_the_median_is_of_the_last_closes_and_absent_with_too_few() -> None:
     assert state.recent_closes(KEY)[-1] == 49.0
 
 
+@given(st.lists(st.integers(0, 300), max_size=6))
+def test_the_closes_of_a_chart_are_the_same_however_often_they_are_asked_for(steps: list[int]) -> None:
+    asked, minute = MarketState(MIN), 0
+    for step in steps:
+        for _ in range(step):
+            asked.on_candle(bar(minute, str(10 + minute)))
+            minute += 1
+        assert asked.recent_closes(KEY) == tuple(float(10 + each) for each in range(max(0, minute - 240), minute))
+
+
 def test_bars_of_a_longer_timeframe_come_with_the_candle_that_completes_them() -> None:
     state = MarketState(MIN, timeframes={5 * MIN})
     for minute in range(12):
