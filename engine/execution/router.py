@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from engine.clock import Clock
 from engine.domain.agent import EXTERNAL
+from engine.domain.books import IN_DOUBT
 from engine.domain.events import Event, OrderIntended
 from engine.domain.intent import Intent
 from engine.domain.order import Bracket, Fill, Order, OrderRequest, OrderRole, OrderStatus, OrderType
@@ -170,10 +171,7 @@ class Router:
     async def cancel(self, order_ids: list[str]) -> list[str]:
         """Ask for cancels; return the ids that may still fill. Safe to repeat, and needs no write (R19, E38)."""
         working = [order_id for order_id in order_ids if order_id in self._books.orders]
-        self.wanted_gone.update(i for i in working if self._books.orders[i].status is OrderStatus.UNKNOWN)
-        if self._journal.broken is None:
-            with suppress(StoreError):  # a cancel is the safe direction: it leaves, written or not
-                self._say(tuple(working), OrderStatus.CANCEL_PENDING, "")
+        self._want_gone(working)
         answers = {order_id: await self._ask_to_cancel(order_id) for order_id in working}
         with suppress(StoreError):  # what could not be written is kept, and written with the next
             self.pump()
@@ -181,8 +179,18 @@ class Router:
         ended = {order_id for order_id, shown in answers.items() if shown is not None and shown.status.is_terminal}
         return [order_id for order_id in working if order_id in self._books.orders and order_id not in ended]
 
+    def _want_gone(self, order_ids: Iterable[str]) -> None:
+        """Write down that orders are to be cancelled, where it can be and is not yet."""
+        known = [order for order_id in order_ids if (order := self._books.orders.get(order_id)) is not None]
+        self.wanted_gone.update(o.client_order_id for o in known if o.status is OrderStatus.UNKNOWN)
+        unsaid = tuple(o.client_order_id for o in known if o.status not in IN_DOUBT)
+        if unsaid and self._journal.broken is None:
+            with suppress(StoreError):  # a cancel is the safe direction: it leaves, written or not
+                self._say(unsaid, OrderStatus.CANCEL_PENDING, "")
+
     async def _ask_to_cancel(self, order_id: str) -> VenueOrder | None:
         """Ask for one cancel; return what the venue shows of the order then, None when that is not known."""
+        self._want_gone((order_id,))  # again, for a store that failed may take writes since: those before took a while
         if order_id in self.sending:
             return None  # what has not arrived cannot be cancelled: the resolver asks once it has
         try:

@@ -119,6 +119,22 @@ class CancelBeforeWrite(Router):
         return await super().cancel(order_ids)
 
 
+@mutant("router")
+class CancelsWrittenOnce(Router):
+    """Where the store takes writes again between two cancels, the second is on disk before it leaves (P12, P24)."""
+
+    _is_asked = False
+
+    async def cancel(self, order_ids: list[str]) -> list[str]:
+        self._is_asked = False
+        return await super().cancel(order_ids)
+
+    def _want_gone(self, order_ids: Iterable[str]) -> None:
+        if not self._is_asked:
+            super()._want_gone(order_ids)
+        self._is_asked = True
+
+
 @mutant("journal")
 class SendBeforeWrite(Journal):
     """Intent and order row are on disk before the first byte leaves (R9, O2, P03)."""
