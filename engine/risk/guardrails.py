@@ -22,7 +22,7 @@ from engine.risk import checks as ask
 from engine.risk import checks_account as account
 from engine.risk import checks_market as market
 from engine.risk.inputs import MissingInputError
-from engine.risk.leaving import Word, adds_exposure, minutes, seconds, times
+from engine.risk.leaving import Leaves, Word, adds_exposure, minutes, seconds, times
 from engine.risk.situation import Situation
 
 Rule = Callable[[Situation, Decimal], Word]
@@ -39,7 +39,7 @@ class Applies(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Guardrail:
-    """One check: callable with a situation and a target, answering with its word and the target it leaves."""
+    """One check. rule: what it does; word() makes a check of its answer."""
 
     code: CheckCode
     checks: str
@@ -48,8 +48,8 @@ class Guardrail:
     default: str
     rule: Rule
 
-    def __call__(self, s: Situation, target: Decimal) -> tuple[RiskCheck, Decimal]:
-        leaves, observed, limit = self.rule(s, target)
+    def word(self, leaves: Leaves, observed: str, limit: str, target: Decimal) -> tuple[RiskCheck, Decimal]:
+        """Return the check that a rule's answer makes, and the target it leaves."""
         if leaves is True or leaves is target:
             return _said(self.code, _PASS, observed, limit), target
         if isinstance(leaves, Decimal):
@@ -216,7 +216,10 @@ def assess(s: Situation, target: Decimal, guardrails: tuple[Guardrail, ...] = GU
 def _ask(guardrail: Guardrail, s: Situation, target: Decimal) -> tuple[RiskCheck, Decimal]:
     # Whatever goes wrong in a check, the answer is no (S9): hence no narrower except.
     try:
-        check, left = guardrail(s, target)
+        leaves, observed, limit = guardrail.rule(s, target)
+        if leaves is True or leaves is target:  # as nearly all, so without a further call
+            return _said(guardrail.code, _PASS, observed, limit), target
+        check, left = guardrail.word(leaves, observed, limit, target)
         if left is target:
             return check, left
         _require_nearer(s, target, check, left)

@@ -21,6 +21,7 @@ from engine.store.recovery import Recovered, check_anchor, recover, refuse_batch
 from engine.store.staging import adopt, copied
 from engine.store.tables import Changes, market_name, order_key, write_changes
 from engine.store.trails import apply_event
+from engine.store.written import Written
 
 BATCH_ROWS = 8192
 # When a checkpoint is due: what a start may have to read since the last one. A hold costs it 1 us, other rows 15.
@@ -66,7 +67,7 @@ class Journal:
         self._waiting: list[tuple[int, int, str]] = []
         self._changes = Changes(self._names)
         self._may_mend = False
-        self._absent: tuple[int, str] | None = None
+        self._written = Written(is_whole=batch and found.seq == 0)
         self._holds: list[CycleHeld] = []
         self._holds_ms = 0
         self._held: CycleHeld | None = None
@@ -220,11 +221,9 @@ class Journal:
         key = (market, trade_id)
         if key in self._changes.fills:
             return True
-        if key == self._absent:  # a batch's fill is asked for as it is accounted for, and again as it is written
+        if self._written.lacks(key):
             return False
-        there = self._is_there("SELECT 1 FROM fills WHERE market = ? AND trade_id = ?", market, trade_id)
-        self._absent = key if self._batch and not there else None
-        return there
+        return self._is_there("SELECT 1 FROM fills WHERE market = ? AND trade_id = ?", market, trade_id)
 
     def require_ours(self) -> None:
         """Raise StoreError when writing has failed, or another engine has opened the store since (S5, P19).
@@ -346,7 +345,7 @@ class Journal:
             self.flush()
 
     def _append_one(self, ts_ms: int, event: Event, text: str) -> None:
-        seq, self._absent = self.seq + 1, None
+        seq = self.seq + 1
         try:
             postings = self.books.apply(ts_ms, event)
         except LateMoveError:
@@ -386,7 +385,9 @@ class Journal:
 
     def _has_order(self, client_order_id: str) -> bool:
         key = order_key(client_order_id)
-        return key in self._changes.orders or self._is_there("SELECT 1 FROM orders WHERE id = ?", key)
+        if key in self._changes.orders:
+            return True
+        return not self._written.lacks(key) and self._is_there("SELECT 1 FROM orders WHERE id = ?", key)
 
     def _is_there(self, sql: str, *values: str | bytes | int) -> bool:
         connection = self._open()
@@ -418,6 +419,7 @@ class Journal:
         except BaseException:
             self._roll_back()
             raise
+        self._written.take(changes.orders, changes.fills)
         self._names.update(changes.fresh)
 
     def _begin(self) -> None:
