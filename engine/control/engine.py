@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 
-from engine.api import Command, EventBatch, Reply, Snapshot, TradingState
+from engine.api import Command, EventBatch, Reply, Snapshot
 from engine.clock import Clock, ManualClock
 from engine.control import views
 from engine.control.core import Core
@@ -191,15 +191,17 @@ class InProcessClient:
         self._engine = engine
 
     async def snapshot(self) -> Snapshot:
-        """Return the newest snapshot and ask for a fresher one; a latch that closed since then shows at once."""
+        """Return the newest snapshot and ask for a fresher one; a state that changed since then shows at once."""
         engine = self._engine
         engine.wanted = True
         latest = engine.latest
         if latest is None:
             raise RuntimeError("the engine has not started")
-        if engine.core.latch.halted and latest.state is not TradingState.HALTED:
-            return replace(latest, state=TradingState.HALTED, state_reason="halted at once")
-        return latest
+        core, state = engine.core, engine.core.shown_state
+        if state is latest.state:
+            return latest
+        why = core.shown_reason if core.books.state is state else "halted at once"
+        return replace(latest, state=state, state_reason=why)
 
     async def events(self, since: int) -> EventBatch:
         """Return stream lines after a journal seq."""

@@ -27,6 +27,16 @@ async def test_closed_latch_shows_in_the_next_snapshot_before_the_engine_has_tur
     assert engine.latest.state is TradingState.ACTIVE
 
 
+async def test_resumed_trading_shows_in_the_next_snapshot_before_the_engine_has_turned(make_world: Make) -> None:
+    world = await make_world()
+    engine = Engine(world.core, None, world.handlers, world.stream, world.clock)
+    await world.core.halt("trader", "a look at the market")
+    engine.refresh()
+    await world.core.resume("trader", "all is well")
+    shown = await InProcessClient(engine).snapshot()
+    assert (shown.state, shown.state_reason) == (TradingState.ACTIVE, "all is well")
+
+
 async def test_stream_of_a_second_run_begins_with_the_end_of_the_first(make_world: Make, tmp_path: Path) -> None:
     world = await make_world({0: {"direction": Direction.BUY}}, root=tmp_path / "kept", durable=True)
     await world.bars(3, "50000")
