@@ -17,14 +17,15 @@ from engine.errors import StoreError, UsageError
 from engine.paths import StorePaths
 from engine.store.files import open_private
 
-SCHEMA = 2
+SCHEMA = 3
 BUSY_MS = 2000
 
 # journal_rare: what people list by kind; not cycles, orders and fills, nor marks of equity, which are many.
 # journal: the one truth; all other tables are rebuilt from it, byte for byte. Money is TEXT, in plain form.
 # names: asset codes and markets (venue, account, instrument as JSON), by number, in order of appearance.
 # orders: id is 16 bytes where the client order id is 32 hex digits. seq, last_seq: its first and last journal row.
-#   resized: what it covers now, NULL while that is what was intended.
+#   resized: what it covers now, NULL while that is what was intended. The index has only some bytes of the id, behind
+#   those that all orders of a store share: it is asked for by ORDER_BY_ID.
 # fills: unique on market and trade id (R12, L4). order_seq: the order's first row, NULL for an order not ours.
 # ledger: one balanced pair of lines a row (R13, L3): amount leaves account source and enters account target.
 #   id is 8 * seq + number of the pair.
@@ -32,7 +33,7 @@ BUSY_MS = 2000
 INDEXES = """
 CREATE INDEX journal_done ON journal (kind) WHERE kind = 11;
 CREATE UNIQUE INDEX fills_seq ON fills (seq);
-CREATE UNIQUE INDEX orders_seq ON orders (seq);
+CREATE INDEX orders_id ON orders (substr(id, 5, 4));
 CREATE INDEX orders_open ON orders (seq) WHERE status < 6;
 """
 DDL = f"""
@@ -43,9 +44,9 @@ CREATE TABLE journal (
 CREATE INDEX journal_rare ON journal (kind) WHERE kind >= 30 AND kind <> 42;
 CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
 CREATE TABLE orders (
-    id ANY PRIMARY KEY, seq INTEGER NOT NULL, last_seq INTEGER NOT NULL, status INTEGER NOT NULL,
+    id ANY NOT NULL, seq INTEGER PRIMARY KEY, last_seq INTEGER NOT NULL, status INTEGER NOT NULL,
     filled_qty TEXT NOT NULL, filled_cost TEXT NOT NULL, resized TEXT
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE TABLE fills (
     market INTEGER NOT NULL, trade_id TEXT NOT NULL, seq INTEGER NOT NULL, order_seq INTEGER,
     PRIMARY KEY (market, trade_id)
@@ -60,6 +61,9 @@ CREATE TABLE positions (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE balances (asset TEXT PRIMARY KEY, held TEXT NOT NULL, fees TEXT NOT NULL) STRICT, WITHOUT ROWID;
 {INDEXES}"""
+
+ORDER_BY_ID = "substr(id, 5, 4) = substr(?1, 5, 4) AND id = ?1"
+"""The condition for the order whose key is the statement's first value; in a store of an older schema it holds too."""
 
 
 class DamagedError(StoreError):

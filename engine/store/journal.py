@@ -387,7 +387,9 @@ class Journal:
         key = order_key(client_order_id)
         if key in self._changes.orders:
             return True
-        return not self._written.lacks(key) and self._is_there("SELECT 1 FROM orders WHERE id = ?", key)
+        return not self._written.lacks(key) and self._is_there(
+            f"SELECT 1 FROM orders WHERE {database.ORDER_BY_ID}", key
+        )
 
     def _is_there(self, sql: str, *values: str | bytes | int) -> bool:
         connection = self._open()

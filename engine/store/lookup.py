@@ -8,12 +8,13 @@ from dataclasses import replace
 from engine.domain.events import Event, FeePosted, FillCorrected, Filled, OrderIntended
 from engine.domain.order import Fill
 from engine.store import codec
+from engine.store.database import ORDER_BY_ID
 from engine.store.packing import unpack
 from engine.store.tables import OrderKey
 
 _FILLS_OF = f"""
 SELECT j.seq, j.kind, j.payload FROM journal j WHERE j.seq IN
-    (SELECT f.seq FROM fills f JOIN orders o ON o.seq = f.order_seq WHERE o.id = ?)
+    (SELECT f.seq FROM fills f JOIN orders o ON o.seq = f.order_seq WHERE {ORDER_BY_ID})
 UNION ALL SELECT seq, kind, payload FROM journal
     WHERE kind IN ({FillCorrected.KIND}, {FeePosted.KIND}) AND kind >= 30 AND kind <> 42
 ORDER BY 1
@@ -28,7 +29,7 @@ def booked(connection: sqlite3.Connection, market: int, trade_id: str) -> Filled
 
 def intent_of(connection: sqlite3.Connection, key: OrderKey) -> OrderIntended | None:
     """Return what an order was intended as."""
-    event = _behind(connection, "SELECT seq FROM orders WHERE id = ?", key)
+    event = _behind(connection, f"SELECT seq FROM orders WHERE {ORDER_BY_ID}", key)
     return event if isinstance(event, OrderIntended) else None
 
 

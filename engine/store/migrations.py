@@ -51,7 +51,20 @@ def _to_2(db: Database) -> None:
     _reckon_positions(db)
 
 
-STEPS: Mapping[int, Step] = {2: _to_2}
+def _to_3(db: Database) -> None:
+    """To schema 3: orders in the order of their first rows. Payloads stay as they are; new ones are packed anew."""
+    db.execute("ALTER TABLE orders RENAME TO orders_2")
+    db.execute(
+        "CREATE TABLE orders (\n    id ANY NOT NULL, seq INTEGER PRIMARY KEY, last_seq INTEGER NOT NULL, "
+        "status INTEGER NOT NULL,\n    filled_qty TEXT NOT NULL, filled_cost TEXT NOT NULL, resized TEXT\n) STRICT"
+    )
+    db.execute("INSERT INTO orders SELECT * FROM orders_2 ORDER BY seq")
+    db.execute("DROP TABLE orders_2")
+    db.execute("CREATE INDEX orders_id ON orders (substr(id, 5, 4))")
+    db.execute("CREATE INDEX orders_open ON orders (seq) WHERE status < 6")
+
+
+STEPS: Mapping[int, Step] = {2: _to_2, 3: _to_3}
 
 
 def upgrade(paths: StorePaths, schema: int, *, to: int = SCHEMA, steps: Mapping[int, Step] = STEPS) -> Path:

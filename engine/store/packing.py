@@ -1,7 +1,7 @@
 """How a payload is kept: as it is, or deflated with a fixed dictionary where that is shorter.
 
-A decision that acted takes half the store this way, and every row can still be read by itself. The journal's hash is
-over the text, never over the packed bytes, so a zlib that packs differently makes the same chain.
+A decision that acted takes a third of the store this way, and every row can still be read by itself. The journal's hash
+is over the text, never over the packed bytes, so a zlib that packs differently makes the same chain.
 """
 
 from __future__ import annotations
@@ -11,53 +11,20 @@ import zlib
 
 from engine.errors import StoreError
 from engine.ids import client_order_id
+from engine.store.dictionaries import FIRST, SECOND
 
 _WINDOW = -13
+# A stream begins with three bits that say whether its first block is the last and of which type it is. Type 3 means
+# nothing to deflate; here it marks the second dictionary, at no cost in bytes. Left: a last block, fixed and dynamic.
+_MARKS = {0b011: 0b111, 0b101: 0b110}
+_BLOCKS = {mark: block for block, mark in _MARKS.items()}
+_BITS = 0b111
 _MEMORY = 5
 _TEXT_BYTES_MAX = 16_000_000
 _ID_DIGITS, _STORE_DIGITS = 32, 8
 _UNIT, _UNITS_MAX = 4, 255
 _WHOLE, _DERIVED = "\0", "\1"
 _ID = re.compile('"([0-9a-f]{32})"')
-
-# Part of the store's format: what is packed with it can only be read with it. A better one needs a new schema number.
-# Words nearest the end are the cheapest to refer to.
-_DICTIONARY = (
-    "anthropic:claude-openai:gpt-local:ensemble:vote:debate:supervisor:because the price is moving average,"
-    "uptrend downtrend volume breakout support resistance momentum insufficient funds take profit stop loss"
-    '"REJECTED","EXPIRED","NOT_SENT","CANCEL_PENDING","UNKNOWN","SUBMITTING","PARTIALLY_FILLED","FILLED",'
-    '"FALLBACK","PARSE_FAILED","TIMED_OUT","RATE_LIMITED","PROVIDER_DOWN","AWAITING_APPROVAL","OBSERVED","FAILED",'
-    '"NO_CHANGE","hold","REFUSED","FLATTEN","LIMIT","MAKER","manual","news","webhook","interval","cron",'
-    "coinbase:kraken:binance:ETH/USDT,SOL/USDT,BTC/USD"
-    "RSI 14 came back above 30: after RSI 14 reached , overbought from 70MACD crossed below its signal: "
-    "closed above the high of 20 bars: closed below the low of 10 bars: heuristic:rsi_reversion"
-    "heuristic:macd_crossheuristic:donchian_breakoutrsi_14=;rsi_14_prev=;close=;atr_14=;macd_12_26_9="
-    '"REDUCE","REFUSE","sell, sell what is held"m since a loss","CHECK_FAILED","SIZE_CAP","QUANTITY","TARGET_QTY",'
-    '"FLAT",[["an exit","a price above 0"],["QTY_STEP","PASS","all of it, dust: "],["MIN_NOTIONAL","PASS","all of it, '
-    'dust: ","QTY_FIXED","RISK_PER_TRADE",'
-    '[["TRADING_STATE","PASS","ACTIVE","ACTIVE, or an exit"],["AGENT_STATE","PASS","RUNNING","RUNNING"],'
-    '["CONFIDENCE","PASS","0.7","0.6"],["NOT_ALLOWED","PASS","paper:BTC/USDT","the agent\'s list"],'
-    '["BLOCKED","PASS","paper:BTC/USDT","not on the block list"],'
-    '["DUPLICATE_DECISION","PASS","new","an id trades once"],["ORDER_WORKING","PASS","0 working","0"],'
-    '["MARKET_CLOSED","PASS","open","open"],["PRICE_AGE","PASS","0s old","90s"],'
-    '["PRICE_COLLAR","PASS","0.1% from median","10% from median"],["SHORT_NOT_ALLOWED","PASS","0.1","0 or more"],'
-    '["STOP_INVALID","PASS","none","below 4"],["COOLDOWN","PASS","no loss","30m"],'
-    '["TRADES_PER_DAY","PASS","1 today","100"],["ACCOUNT_TRADES_PER_DAY","PASS","1 today","50"],'
-    '["OPEN_POSITIONS","PASS","0 others open","5"],["SIZE_CAP","PASS","0.1","2.3"],'
-    '["RISK_PER_TRADE","PASS","999.9 at risk","1% of 100"],["POSITION_NOTIONAL","PASS","9999.9","10000"],'
-    '["PORTFOLIO_SHARE","PASS","9.9%","25%"],["CAPITAL_SHARE","PASS","9999.9","100"],'
-    '["GROSS_EXPOSURE","PASS","9.9%","100%"],["BUYING_POWER","PASS","10"," free"],'
-    '["QTY_STEP","PASS","0.1","step 0.00001"],["MIN_NOTIONAL","PASS","9999.9","5"]]]]]'
-    '","candle","heuristic:sma_cross","DECIDED","LIVE","",[["paper:BTC/USDT","flat","ACTED",0.1,0,0.7,4'
-    '"buy","ACTED",0,0.,17"SMA 20 crossed above SMA 50:  over  under  below sma_20=;sma_50=;sma_20_prev=;sma_50_prev='
-    '[[\0,\0],"OPEN",""][[\0,\0],"CANCELED","position closed"]'
-    ':paper:BTC/USDT:target",\1,"","paper:BTC/USDT","TARGET","SELL","TAKE_PROFIT",0.,null]'
-    ':paper:BTC/USDT:stop",\1,"","paper:BTC/USDT","STOP","SELL","STOP",0.,null,'
-    '","EXIT",["paper","paper","paper:BTC/USDT","p1",\0,"SELL",0.,"USDT","TAKER",17]]'
-    '","ENTRY",["paper","paper","paper:BTC/USDT","p1",\0,"BUY",0.,"USDT","TAKER",17]]'
-    ':paper:BTC/USDT",\1,"","paper:BTC/USDT","EXIT","SELL","MARKET",0.,null,null]'
-    ':paper:BTC/USDT",\1,"","paper:BTC/USDT","ENTRY","BUY","MARKET",0.,null,null][[\0],"OPEN",""]'
-)
 
 
 def pack(text: str) -> str | bytes:
@@ -72,8 +39,7 @@ def pack(text: str) -> str | bytes:
     head, rest = _without_ids(text)
     if len(head) > _UNIT * _UNITS_MAX:
         return text
-    packer = _PACKER.copy()
-    packed = bytes([len(head) // _UNIT]) + head + packer.compress(rest.encode()) + packer.flush()
+    packed = bytes((len(head) // _UNIT,)) + head + _deflated(rest.encode())
     return packed if len(packed) < len(text.encode()) else text
 
 
@@ -81,15 +47,30 @@ def unpack(kept: str | bytes) -> str:
     """Return the text behind what was kept. Raises StoreError when the bytes are not one packed text."""
     if isinstance(kept, str):
         return kept
-    unpacker = zlib.decompressobj(_WINDOW, zdict=_ZDICT)
     try:
         start = 1 + kept[0] * _UNIT
-        data = unpacker.decompress(kept[start:], _TEXT_BYTES_MAX)
+        block = _BLOCKS.get(kept[start] & _BITS)
+        if block is None:
+            unpacker, stream = zlib.decompressobj(_WINDOW, zdict=_FIRST), kept[start:]
+        else:
+            unpacker = zlib.decompressobj(_WINDOW, zdict=_SECOND)
+            stream = bytes((kept[start] & ~_BITS | block,)) + kept[start + 1 :]
+        data = unpacker.decompress(stream, _TEXT_BYTES_MAX)
         if not unpacker.eof or unpacker.unused_data or unpacker.unconsumed_tail:
             raise ValueError("it does not end where it should")
         return _with_ids(data.decode(), kept[1:start].hex())
     except (zlib.error, ValueError, TypeError, IndexError) as error:
         raise StoreError(f"a packed payload cannot be read: {error}.") from None
+
+
+def _deflated(data: bytes) -> bytes:
+    packer = _PACKER.copy()
+    packed = packer.compress(data) + packer.flush()
+    mark = _MARKS.get(packed[0] & _BITS)
+    if mark is not None:
+        return bytes((packed[0] & ~_BITS | mark,)) + packed[1:]
+    packer = zlib.compressobj(9, zlib.DEFLATED, _WINDOW, _MEMORY, zlib.Z_DEFAULT_STRATEGY, _FIRST)
+    return packer.compress(data) + packer.flush()  # of several blocks, as a checkpoint is: too long to care which
 
 
 def _without_ids(text: str) -> tuple[bytes, str]:
@@ -129,6 +110,6 @@ def _last_text(piece: str) -> str | None:
     return None if begin < 0 else piece[begin + 1 : -2]
 
 
-# A copy of the packer costs a tenth of taking the dictionary in anew.
-_ZDICT = _DICTIONARY.encode()
-_PACKER = zlib.compressobj(9, zlib.DEFLATED, _WINDOW, _MEMORY, zlib.Z_DEFAULT_STRATEGY, _ZDICT)
+_FIRST, _SECOND = FIRST.encode(), SECOND.encode()
+# A copy of it costs a tenth of taking the dictionary in anew.
+_PACKER = zlib.compressobj(9, zlib.DEFLATED, _WINDOW, _MEMORY, zlib.Z_DEFAULT_STRATEGY, _SECOND)

@@ -26,6 +26,7 @@ from engine.domain.ledger import Account, Posting
 from engine.domain.money import ZERO, plain
 from engine.domain.order import Fill, Order, OrderStatus
 from engine.errors import StoreError
+from engine.store.database import ORDER_BY_ID
 
 # Numbers in the tables; a new member goes to the end.
 STATUSES = (
@@ -193,9 +194,9 @@ def write_changes(connection: sqlite3.Connection, changes: Changes) -> None:
     if changes.orders:
         put("INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?, ?)", [(key, *row) for key, row in changes.orders.items()])
     if changes.moved:
-        put(_MOVE_ORDER, [(*row, key) for key, row in changes.moved.items()])
+        put(_MOVE_ORDER, [(key, *row) for key, row in changes.moved.items()])
     if changes.fills:
-        put(_ADD_FILL, [(*key, *row) for key, row in changes.fills.items()])
+        put(_ADD_FILL, [(order, *key, seq) for key, (seq, order) in changes.fills.items()])
     if changes.ledger:
         put("INSERT INTO ledger VALUES (?, ?, ?, ?, ?)", changes.ledger)
     if changes.positions:
@@ -205,10 +206,10 @@ def write_changes(connection: sqlite3.Connection, changes: Changes) -> None:
 
 
 _MOVE_ORDER = (
-    "UPDATE orders SET last_seq = ?, status = ?, filled_qty = ?, filled_cost = ?, resized = COALESCE(?, resized) "
-    "WHERE id = ?"
+    "UPDATE orders SET last_seq = ?2, status = ?3, filled_qty = ?4, filled_cost = ?5, "
+    f"resized = COALESCE(?6, resized) WHERE {ORDER_BY_ID}"
 )
-_ADD_FILL = "INSERT INTO fills VALUES (?, ?, ?, (SELECT seq FROM orders WHERE id = ?))"
+_ADD_FILL = f"INSERT INTO fills VALUES (?2, ?3, ?4, (SELECT seq FROM orders WHERE {ORDER_BY_ID}))"
 
 
 def _state(seq: int, order: Order) -> tuple[int, int, str, str]:

@@ -3,17 +3,28 @@ from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
 from decimal import Decimal
 from enum import Enum
+from hashlib import sha256
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.domain.events import EVENT_TYPES, CycleDone, CycleHeld, Event, FundsMoved, OrderIntended, OrdersUpdated
+from engine.domain.events import (
+    EVENT_TYPES,
+    CycleDone,
+    CycleHeld,
+    Event,
+    Filled,
+    FundsMoved,
+    OrderIntended,
+    OrdersUpdated,
+)
 from engine.domain.order import OrderStatus
 from engine.errors import StoreError
 from engine.ids import client_order_id
 from engine.store.codec import decode, encode, encode_held
+from engine.store.dictionaries import FIRST, SECOND
 from engine.store.packing import pack, unpack
 from tests.store.samples import OPENING, round_trips
 
@@ -202,3 +213,22 @@ def test_a_payload_is_packed_only_where_that_is_shorter() -> None:
     texts = [encode(event) for event in OPENING] + [encode(event) for _ts, event in round_trips(2)]
     assert all(len(pack(text)) <= len(text) for text in texts)
     assert pack('["a","b"]') == '["a","b"]'
+
+
+FIRST_ROWS = {
+    OrderIntended.KIND: "010123abcd8b564a49cdcdd705a613bd9cfcca72e332230b6c96612852428891e21003431d1323604e44721000",
+    OrdersUpdated.KIND: "040123abcdc443480d48524b4a689e37b043e30200",
+    Filled.KIND: "040123abcdc443480d48524b4a689e37b08b564a49cdcdd705a6130a7c6f60a8636204cc5f40a68911665018"
+    "80811988888d0500",
+}
+
+
+def test_rows_packed_with_the_first_dictionary_are_read_as_ever() -> None:
+    events = {event.KIND: event for _ts, event in round_trips(1)}
+    for kind, kept in FIRST_ROWS.items():
+        assert decode(kind, unpack(bytes.fromhex(kept))) == events[kind]
+
+
+def test_no_dictionary_is_ever_edited_for_rows_are_packed_with_it() -> None:
+    digests = [sha256(each.encode()).hexdigest()[:16] for each in (FIRST, SECOND)]
+    assert digests == ["214addbcc044e74a", "dd6c22142cf01876"]
