@@ -284,9 +284,9 @@ def _remember(agent: RunningAgent, now_ms: int, done: CycleDone) -> None:
         agent.decisions["failed"] = agent.decisions.get("failed", 0) + 1
         agent.last, agent.last_ms = done.outcome.value, now_ms
     for item in done.items:
-        for check in item.checks:
-            if check.verdict is Verdict.REFUSE:
-                agent.refusals[check.code.value] = agent.refusals.get(check.code.value, 0) + 1
+        if item.disposition is Disposition.REFUSED:
+            refused = [check.code.value for check in item.checks if check.verdict is Verdict.REFUSE]
+            agent.refusals.update({code: agent.refusals.get(code, 0) + 1 for code in refused})
         agent.decisions[item.direction.value] = agent.decisions.get(item.direction.value, 0) + 1
         agent.last = describe_action(item.direction, item.current_qty, item.target_qty) + f" {item.disposition}"
         agent.last_ms = now_ms

@@ -85,7 +85,7 @@ class ReplayFeed:
 
     async def events(self) -> AsyncIterator[Instant]:
         """Yield an Instant for each time at which bars closed, each candle once, in time order."""
-        instants = self._instants()
+        instants = self.instants()
         if not self._speed or isinstance(self._clock, ManualClock):
             for instant in instants:
                 yield instant
@@ -99,7 +99,8 @@ class ReplayFeed:
         finally:
             self.summary.notes.extend(pacer.notes())
 
-    def _instants(self) -> Iterator[Instant]:
+    def instants(self) -> Iterator[Instant]:
+        """Yield what events() does, as fast as it is asked for."""
         summary, warm_left, played_ms, make = self.summary, self._warm_bars, self._played_ms, Instant
         for ts_ms, candles in self._merged():
             summary.bars += len(candles)

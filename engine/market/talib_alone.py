@@ -6,25 +6,38 @@ We give it arrays. Without them a start takes a tenth of a second and 30 MB less
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 
 _NOT_NEEDED = ("pandas", "polars")
 
 
+class _Missing(MetaPathFinder):
+    """Finds packages to be missing. A None in sys.modules would not do: compiled modules take it for the package."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname in _NOT_NEEDED:
+            raise ModuleNotFoundError(f"{fullname} is not needed here", name=fullname)
+        return None
+
+
 @contextmanager
-def _as_if_missing(*names: str) -> Iterator[None]:
+def _as_if_missing() -> Iterator[None]:
     """Let the import of packages that are not loaded yet fail, as it does where they are not installed."""
-    hidden = [name for name in names if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None is how Python marks such a name
+    missing = _Missing()
+    sys.meta_path.insert(0, missing)
     try:
         yield
     finally:
-        for name in hidden:
-            del sys.modules[name]
+        sys.meta_path.remove(missing)
 
 
-with _as_if_missing(*_NOT_NEEDED):
+with _as_if_missing():
     import talib
 
 __all__ = ["talib"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -82,7 +82,7 @@ class Surroundings:
         books, instrument = self.books, self.books.instruments[draft.instrument]
         name, key, conduct = agent.name, draft.instrument, self.books.memory.conduct
         equity = self.equity()
-        coming = list(self._coming(beside))
+        coming = list(self._coming(beside)) if beside or books.orders else []
         worth = [(position, self._value(position)) for position in books.open_positions()]
         held, unbooked = self._held(worth, coming), self._unbooked()
         mark = self.valuation.marks.get(key)
@@ -143,7 +143,7 @@ class Surroundings:
 
         A market order reserves the head-room that it was let through with; a stop order at its trigger does too.
         """
-        return self.left_of(instrument, self._coming(beside))
+        return self.left_of(instrument, list(self._coming(beside)))
 
     def shortfall(self, intent: Intent) -> str:
         """Say what is missing to pay for an intent on record and all others on their way, "" when nothing is."""
@@ -153,9 +153,11 @@ class Surroundings:
             return ""
         return f"{short(-free)} {instrument.quote} that it was checked against is gone"
 
-    def left_of(self, instrument: Instrument, coming: Iterable[Coming]) -> Decimal:
+    def left_of(self, instrument: Instrument, coming: Collection[Coming]) -> Decimal:
         """Return the quote balance less what these buys may take, fees included."""
         balance = self.books.balances.get(instrument.quote, ZERO)
+        if not coming:
+            return balance
         listed = self.books.instruments
         spending = [c for c in coming if listed[c.instrument].quote == instrument.quote]
         return balance - sum((c.cost * (ONE + listed[c.instrument].taker_fee) for c in spending), ZERO)
@@ -195,6 +197,8 @@ class Surroundings:
     def _group(self, instrument: Instrument, held: Mapping[str, Decimal]) -> Decimal:
         """Return the absolute value of what is held of an instrument's group; without one it is its own."""
         listed = self.books.instruments
+        if not held:
+            return ZERO
         alike = {instrument.key} | {key for key in held if instrument.group and listed[key].group == instrument.group}
         return sum((abs(held[key]) for key in alike if key in held), ZERO)
 
@@ -214,6 +218,8 @@ class Surroundings:
 
     def _unbooked(self) -> Decimal:
         """Return the value of coins that the venue holds beyond our ledger: nobody approved them, they count (E32)."""
+        if not self.books.differences:
+            return ZERO
         beyond = [d for d in self.books.differences.values() if d.asset and d.instrument and d.venue > d.ours]
         return sum(((d.venue - d.ours) * (self.valuation.price(d.instrument) or ZERO) for d in beyond), ZERO)
 
@@ -240,6 +246,8 @@ class Surroundings:
 
     def _waiting(self, agent: str, draft: DecisionDraft, decision_id: str) -> int:
         """Count the agent's trades here that wait for a person already, other than this one: one card is enough."""
+        if not self.books.approvals:
+            return 0
         side = Side.BUY if draft.direction is Direction.BUY else Side.SELL
         return sum(
             (asked.agent, asked.instrument, asked.side) == (agent, draft.instrument, side) and key != decision_id

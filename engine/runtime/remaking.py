@@ -15,7 +15,7 @@ from engine.domain.books import Books
 from engine.domain.decision import Direction, Outcome
 from engine.domain.events import AgentRegistered, CycleDone, PolicyAdopted, RecordingOpened
 from engine.domain.intent import Autonomy, Intent
-from engine.domain.market import Instant, SourceKind
+from engine.domain.market import SourceKind
 from engine.domain.policy import Policy
 from engine.domain.valuation import Valuation
 from engine.errors import StoreError, UsageError
@@ -116,16 +116,16 @@ def _surroundings(
     for key in agent.config.instruments:
         for period in agent.config.protection.periods:
             around.ranges.follow(key, agent.config.timeframe_ms, period)
-    at_once(_play(feed, around, upto_ms))
+    _play(feed, around, upto_ms)
     return around
 
 
-async def _play(feed: ReplayFeed, around: Surroundings, upto_ms: int) -> None:
-    async for event in feed.events():
-        if isinstance(event, Instant) and event.ts_ms <= upto_ms:
-            for candle in event.candles:
+def _play(feed: ReplayFeed, around: Surroundings, upto_ms: int) -> None:
+    for instant in feed.instants():
+        if instant.ts_ms <= upto_ms:
+            for candle in instant.candles:
                 around.valuation.mark(candle.instrument, around.market.on_candle(candle))
-            around.ranges.take(around.market, event.candles)
+            around.ranges.take(around.market, instant.candles)
 
 
 def _file_of(opened: RecordingOpened, files: list[Path]) -> Recording:

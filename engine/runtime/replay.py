@@ -20,7 +20,7 @@ from engine.control.stream import Stream
 from engine.domain.events import RecordingOpened
 from engine.domain.instrument import Instrument
 from engine.domain.lane_standing import LaneStanding
-from engine.domain.market import Instant, Source, SourceKind
+from engine.domain.market import Source, SourceKind
 from engine.domain.money import ZERO, plain
 from engine.domain.policy import Policy
 from engine.domain.prices import NO_PRICES
@@ -95,11 +95,10 @@ async def _drive(
     parts: Parts, feed: ReplayFeed, clock: ManualClock, *, approve_all: bool, on_progress: Progress | None
 ) -> None:
     core, bars, told = parts.core, 0, PROGRESS_EVERY
-    async for event in feed.events():
-        if isinstance(event, Instant):
-            clock.set_ms(event.ts_ms)
-            await core.on_instant(event)
-            bars += len(event.candles)
+    for instant in feed.instants():
+        clock.set_ms(instant.ts_ms)
+        await core.on_instant(instant)
+        bars += len(instant.candles)
         if approve_all and core.desk.approvals.waiting:
             await core.approve_all("replay --approve all")
         if on_progress is not None and bars >= told:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
@@ -284,7 +284,7 @@ class UnknownDoesNotBlock(_Bent):
 class UnknownReservesNothing(Surroundings):
     """An UNKNOWN order reserves its full notional (R10, O7)."""
 
-    def left_of(self, instrument: Instrument, coming: Iterable[Coming]) -> Decimal:
+    def left_of(self, instrument: Instrument, coming: Collection[Coming]) -> Decimal:
         unknown = [o for o in self.books.orders.values() if o.status is OrderStatus.UNKNOWN and o.side is Side.BUY]
         held_back = sum((o.qty * (o.limit_price or self.valuation.price(o.instrument) or ZERO) for o in unknown), ZERO)
         return super().left_of(instrument, coming) + held_back
@@ -294,7 +294,7 @@ class UnknownReservesNothing(Surroundings):
 class OpenReservesNothing(Surroundings):
     """What working orders may still spend is not free (O7)."""
 
-    def left_of(self, instrument: Instrument, coming: Iterable[Coming]) -> Decimal:
+    def left_of(self, instrument: Instrument, coming: Collection[Coming]) -> Decimal:
         return self.books.balances.get(instrument.quote, ZERO)
 
 
