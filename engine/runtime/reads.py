@@ -23,7 +23,7 @@ from engine.store.export import export as export_table
 from engine.store.reader import AsyncReader, Question, Reader
 from engine.store.spend import spend
 from engine.store.troubles import troubles
-from engine.store.verify import VerifyReport
+from engine.store.verify import APART_FROM, VerifyReport
 from engine.store.verify import verify as verify_store
 
 if TYPE_CHECKING:
@@ -163,4 +163,4 @@ def reading(store: Path) -> Iterator[Reader]:
 
 def verify(store: Path) -> VerifyReport:
     """Prove a store's chain and ledger; UsageError when there is none."""
-    return verify_store(there(store))
+    return verify_store(there(store), apart_from=APART_FROM)

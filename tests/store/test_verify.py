@@ -3,6 +3,7 @@ import re
 import shutil
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ from hypothesis import strategies as st
 
 from engine.errors import StoreError, UsageError
 from engine.paths import StorePaths
-from engine.store import chain, database
+from engine.store import chain, codec, database
 from engine.store.codec import encode
 from engine.store.journal import Journal
 from engine.store.packing import unpack
-from engine.store.verify import verify
+from engine.store.verify import Proof, verify
+from engine.store.walking import walked_apart
 from tests.store.lives import FULL_LIFE
 from tests.store.samples import GENESIS, HELD, MINUTE_MS, OPENING, START_MS, round_trips
 
@@ -80,6 +82,41 @@ def test_a_store_is_proven_while_its_engine_writes(tmp_path: Path) -> None:
     journal.record(START_MS, HELD)
     assert verify(paths).rows == 5
     journal.close()
+
+
+LAST_HOLD = "(SELECT MAX(seq) FROM journal WHERE kind = 10)"
+BROKEN = {
+    "nothing": "SELECT 1",
+    "a hold's text": f"UPDATE journal SET payload = payload || ' ' WHERE seq = {LAST_HOLD}",
+    "a hold's place": f"DELETE FROM journal WHERE seq = {LAST_HOLD}",
+    "a row before the first": "INSERT INTO journal SELECT 0, ts_ms, kind, payload, hash FROM journal WHERE seq = 1",
+    "a fill's bytes": "UPDATE journal SET payload = CAST(X'00' || payload AS BLOB) WHERE kind = 23",
+    "an order's kind": "UPDATE journal SET kind = 10 WHERE kind = 20",
+    "a ledger row, and a later row of the journal": "UPDATE ledger SET amount = '7' WHERE id = (SELECT MIN(id) FROM "
+    f"ledger); UPDATE journal SET ts_ms = ts_ms + 1 WHERE seq = {LAST_HOLD}",
+}
+
+
+@pytest.mark.parametrize("statements", BROKEN.values(), ids=BROKEN)
+def test_a_chain_walked_by_a_second_process_proves_the_same(sound: StorePaths, tmp_path: Path, statements: str) -> None:
+    paths = copy_of(sound, tmp_path)
+    connection = sqlite3.connect(paths.store_db)
+    connection.executescript(statements)
+    connection.close()
+    alone, together = verify(paths), verify(paths, apart_from=1)
+    assert replace(together, seconds=alone.seconds) == alone
+    assert alone.ok == (statements == BROKEN["nothing"])
+
+
+@pytest.mark.parametrize("done", ["whole", "in part", "not at all"])
+def test_a_proof_goes_on_by_itself_where_the_second_process_ends(sound: StorePaths, done: str) -> None:
+    whole = verify(sound)
+    walker = walked_apart(sound.store_db, codec.HELD, {"whole": whole.rows, "in part": 7, "not at all": 0}[done])
+    connection = database.connect_reader(sound.store_db)
+    proof = Proof(connection)
+    proof.walk(walker)
+    connection.close()
+    assert (proof.seq, proof.head.hex()) == (whole.tail_seq, whole.tail_hash)
 
 
 def flipped(value: Any, where: int) -> Any:
