@@ -40,6 +40,8 @@ from engine.execution.resolver import Resolver
 from engine.store.drilled import LastDrill
 from engine.triggers.schedule import SlotClock
 
+NEVER = -1
+
 
 class Core:
     """Owns the order of things. Every method runs on the engine's own thread."""
@@ -72,6 +74,7 @@ class Core:
         self.unwritten = ""
         self.previews: dict[str, Seen] = {}
         self._ended = False
+        self._calm_seq = NEVER  # the last row that was no hold when nothing was left to do
         self._owed: StateChanged | None = None
         self._on_candle = [a for a in self.agents.values() if a.config.schedule.every_candle]
 
@@ -132,7 +135,8 @@ class Core:
             await moved
         if self.watch.kill.others_moved or not self.watch.health.is_quiet(len(instant.candles)):
             await self.watch.check(instant.ts_ms)
-        await self._heartbeat_work(instant.ts_ms)
+        if self._calm_seq != self.journal.acted_seq or self.slots is not None or self.journal.broken is not None:
+            await self._heartbeat_work(instant.ts_ms)
         if self.guard.trailing.is_asked and self.journal.broken is None:
             await self.guard.trailing.on_candles(instant)
         if self.books.state is not TradingState.HALTED and not self.latch.halted:
@@ -292,6 +296,20 @@ class Core:
         if self.slots is not None and self.books.state is not TradingState.HALTED:
             for name in self.slots.due(now_ms):
                 await self.run_slot(name, now_ms)
+        self._calm_seq = NEVER if self._is_busy else self.journal.acted_seq
+
+    @property
+    def _is_busy(self) -> bool:
+        """Tell whether something is left to do, or may be by the clock alone, though nothing new is written down."""
+        return bool(
+            self.desk.approvals.waiting
+            or self.books.standing.failing.paused_ms
+            or (self.governor is not None and self.governor.waits)
+            or self.resolver.has_work
+            or self.flattening.is_under_way
+            or self.desk.router.breach
+            or self.guard.has_work
+        )
 
     async def run_slot(self, name: str, slot_ms: int) -> None:
         """Run an agent for a slot of its own schedule, unless trading is halted."""

@@ -44,7 +44,7 @@ class DuplicateOrderError(StoreError):
 class Journal:
     """One store, open for writing by the one engine that holds its lock; used from one thread.
 
-    books: the state all recorded events add up to. seq: the last row. broken: why nothing can be written any more,
+    books: the state all recorded events add up to. seq: the last row; acted_seq: the last that is no hold. broken: why nothing can be written any more,
     None while all is well; the engine halts on it (S9). epoch: this opening's number, checked in every write (S5).
     """
 
@@ -53,7 +53,7 @@ class Journal:
     ) -> None:
         self.paths = paths
         self.books = found.books
-        self.seq = found.seq
+        self.seq = self.acted_seq = found.seq
         self.epoch = found.epoch
         self.broken: str | None = None
         self.publish = publish
@@ -316,7 +316,9 @@ class Journal:
         self._write(rows, changes, seq, head)
         self.seq, self._head = seq, head
         adopt(self.books, staged)
-        self._acted += sum(event.KIND != codec.HELD for event in events)
+        acted = sum(event.KIND != codec.HELD for event in events)
+        self._acted += acted
+        self.acted_seq = seq if acted else self.acted_seq
         self._mark_anchor(ts_ms)
 
     # Batch: rows wait in memory for the next flush. A hold, which is nearly every row of a replay, goes the short way.
@@ -354,7 +356,9 @@ class Journal:
         self._changes.take(seq, event, postings, self.books)
         self._waiting.append((ts_ms, event.KIND, text))
         self.seq = seq
-        self._acted += event.KIND != codec.HELD
+        if event.KIND != codec.HELD:
+            self._acted += 1
+            self.acted_seq = seq
 
     def _chain_waiting(self) -> None:
         """Hash and pack what waits in one go: done bar by bar, both would each time find the processor's cache cold."""
