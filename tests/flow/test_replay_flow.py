@@ -5,15 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from engine.domain.events import CycleDone
 from engine.errors import UsageError
 from engine.runtime import ReplayOptions, export, replay, verify
 
@@ -93,6 +96,17 @@ def test_same_input_gives_the_same_journal_and_summary(run: Run, write_bars: Wri
     first, again = run(file), run(file)
     assert {k: v for k, v in first.items() if k not in MACHINE} == {k: v for k, v in again.items() if k not in MACHINE}
     assert first["fills"] > 4
+
+
+def test_the_dictionary_that_decisions_are_packed_with_has_their_words(
+    run: Run, write_bars: Write, waves: Bars
+) -> None:
+    store = run(write_bars(waves))["store"] / "store.db"
+    with closing(sqlite3.connect(store)) as connection:
+        (most,) = connection.execute(
+            "SELECT MAX(LENGTH(payload)) FROM journal WHERE kind = ?", (CycleDone.KIND,)
+        ).fetchone()
+    assert most < 350, "what guardrails say has changed: add a dictionary to engine/store/dictionaries.py, edit none"
 
 
 @pytest.mark.parametrize(
