@@ -44,8 +44,9 @@ class DuplicateOrderError(StoreError):
 class Journal:
     """One store, open for writing by the one engine that holds its lock; used from one thread.
 
-    books: the state all recorded events add up to. seq: the last row; acted_seq: the last that is no hold. broken: why nothing can be written any more,
-    None while all is well; the engine halts on it (S9). epoch: this opening's number, checked in every write (S5).
+    books: the state all recorded events add up to. seq: the last row; acted_seq: the last that is no hold. broken: why
+    nothing can be written any more, None while all is well; the engine halts on it (S9). epoch: this opening's number,
+    checked in every write (S5).
     """
 
     def __init__(
