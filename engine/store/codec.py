@@ -18,7 +18,8 @@ from decimal import Decimal, InvalidOperation
 from enum import Enum
 from functools import lru_cache
 from json.encoder import encode_basestring
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from operator import attrgetter, call
+from typing import Any, Union, cast, get_args, get_origin, get_type_hints
 
 from engine.domain.events import EVENT_TYPES, CycleHeld, Event
 from engine.domain.money import MAX_EXPONENT, plain
@@ -30,6 +31,7 @@ Write = Callable[[Any], str]
 Read = Callable[[Any], Any]
 
 _REMEMBERED_MAX = 2048
+_PUT = cast("Callable[[Write, Any], str]", call)
 _LISTS = frozenset((list,))
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -192,7 +194,7 @@ def _compile_tuple(item: Any, inner: Compile) -> tuple[Write, Read]:
     def write(value: Any) -> str:
         if type(value) is not tuple:
             raise TypeError(f"{value!r} is not a tuple")
-        return f"[{','.join([write_item(each) for each in value])}]"
+        return f"[{','.join(map(write_item, value))}]"
 
     def read(raw: Any) -> Any:
         if type(raw) is not list:
@@ -238,7 +240,8 @@ def _compile_dataclass(cls: Any, inner: Compile) -> tuple[Write, Read]:
     hints = get_type_hints(cls)
     names = [field.name for field in fields(cls) if field.compare]  # what is not compared is no part of the value
     pairs = [inner(hints[name]) for name in names]
-    writers = [(name, write) for name, (write, _read) in zip(names, pairs, strict=True)]
+    writers = [write for write, _read in pairs]
+    values_of = _getter(names)
     readers = [read for _write, read in pairs]
     by_name = any(field.kw_only or not field.compare for field in fields(cls))
     turns: dict[tuple[type, ...], list[tuple[int, Read]]] = {}
@@ -246,7 +249,7 @@ def _compile_dataclass(cls: Any, inner: Compile) -> tuple[Write, Read]:
     def write(value: Any) -> str:
         if type(value) is not cls:
             raise TypeError(f"{value!r} is not a {cls.__name__}")
-        return f"[{','.join([put(getattr(value, name)) for name, put in writers])}]"
+        return f"[{','.join(map(_PUT, writers, values_of(value)))}]"
 
     def read(raw: Any) -> Any:
         if type(raw) is not list or len(raw) != len(readers):
@@ -264,6 +267,12 @@ def _compile_dataclass(cls: Any, inner: Compile) -> tuple[Write, Read]:
 
     small = not hasattr(cls, "KIND") and all(hints[name] is str or _is_enum(hints[name]) for name in names)
     return (_remembering_texts(write), _remembering(read)) if small else (write, read)
+
+
+def _getter(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda value: tuple(getattr(value, name) for name in names)
 
 
 def _is_enum(hint: Any) -> bool:

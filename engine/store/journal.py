@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable
 
 from engine.clock import DAY_MS
-from engine.domain.events import Checkpoint, CycleHeld, Event, Filled, Genesis, OrderIntended, Recorded
+from engine.domain.events import Checkpoint, CycleDone, CycleHeld, Event, Filled, Genesis, OrderIntended, Recorded
 from engine.domain.intent import Mode
 from engine.domain.portfolio import LateMoveError
 from engine.errors import StoreError
@@ -24,6 +24,7 @@ from engine.store.trails import apply_event
 from engine.store.written import Written
 
 BATCH_ROWS = 8192
+DECIDED = CycleDone.KIND
 # When a checkpoint is due: what a start may have to read since the last one. A hold costs it 1 us, other rows 15.
 ACTED_MAX, ROWS_MAX = 4096, 50_000
 ACTED_FEW, ROWS_FEW = 256, 10_000
@@ -310,7 +311,7 @@ class Journal:
         for place, (event, text) in enumerate(zip(events, texts, strict=True)):
             seq += 1
             head = chain.link(head, seq, ts_ms, event.KIND, text)
-            kept = text if event.KIND == codec.HELD else pack(text)
+            kept = text if event.KIND == codec.HELD else pack(text, has_ids=event.KIND != DECIDED)
             rows.append((seq, ts_ms, event.KIND, kept, chain.check(head, kept)))
             postings = apply_event(staged, ts_ms, event, self._open(), seq, events[:place])
             changes.take(seq, event, postings, staged)
@@ -368,7 +369,7 @@ class Journal:
         for ts_ms, kind, text in self._waiting:
             seq += 1
             head = link(head, seq, ts_ms, kind, text)
-            kept = text if kind == held else pack(text)
+            kept = text if kind == held else pack(text, has_ids=kind != DECIDED)
             rows.append((seq, ts_ms, kind, kept, check(head, kept)))
         self._head = head
         self._waiting.clear()

@@ -27,8 +27,10 @@ _WHOLE, _DERIVED = "\0", "\1"
 _ID = re.compile('"([0-9a-f]{32})"')
 
 
-def pack(text: str) -> str | bytes:
+def pack(text: str, *, has_ids: bool = True) -> str | bytes:
     """Return what to keep for a text: the text, or fewer bytes that unpack() to it.
+
+    has_ids: whether order ids are looked for in it. A decision has none, and is long.
 
     Order ids do not deflate, so they are kept as bytes before the rest, and a control character, which JSON never
     holds unescaped, stands in their place. Of an id made from the text before it, such as an order's from its
@@ -36,7 +38,7 @@ def pack(text: str) -> str | bytes:
     """
     if _WHOLE in text or _DERIVED in text:
         return text
-    head, rest = _without_ids(text)
+    head, rest = _without_ids(text) if has_ids else (b"", text)
     if len(head) > _UNIT * _UNITS_MAX:
         return text
     packed = bytes((len(head) // _UNIT,)) + head + _deflated(rest.encode())
