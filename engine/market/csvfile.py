@@ -75,7 +75,8 @@ class CsvFile:
         next(blocks, None)
         for block in blocks:
             ordinary = not block.translate(None, _ORDINARY) and _TOO_MANY_DIGITS not in block.translate(_ZEROED)
-            lines = block.decode("utf-8", "replace").replace("\r", "").split("\n")
+            text = block.decode("utf-8", "replace")
+            lines = (text.replace("\r", "") if "\r" in text else text).split("\n")
             lines.pop()  # what follows the last line break
             for start in range(0, len(lines), _RUN_LINES):
                 self._bytes_used = before + (self._bytes_read - before) * start / len(lines)
