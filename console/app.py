@@ -29,6 +29,7 @@ from engine.api import ApprovalView, CancelAll, EngineClient, OrderView, StreamL
 from screens.model import ConsoleModel, machine_ms
 from screens.overview import OverviewScreen
 from screens.widgets.lines import INK_CLASSES
+from screens.widgets.safety import SafetyLine
 
 PULL_S = 0.5 if os.environ.get("SSH_CONNECTION") else 0.25
 ATTACH_S = 0.05
@@ -198,16 +199,22 @@ class QuarterdeckApp(App[int]):
         if show is not None and self.screen.is_mounted and self.is_running:
             show()
 
+    def _show_state(self) -> None:
+        """Draw the first line alone: what else there is to draw must not hold up what F8 is answered with."""
+        for line in self.screen.query(SafetyLine):
+            line.show()
+
     # -- what keys and the palette do --------------------------------------------------
 
     def action_halt(self) -> None:
         """Stop all new exposure: latched before this returns."""
         self.model.latch_halt()
-        self._show()
+        self._show_state()
         self.run_worker(self._halt, group="command")
 
     async def _halt(self) -> None:
-        await self._pull()  # the latch is closed: HALTED is on the screen before the engine's turn comes to write it
+        await self.model.pull()
+        self._show_state()  # the latch is closed: HALTED is on the screen before the engine's turn comes to write it
         await self.model.halt()
         await self._pull()
 
