@@ -21,6 +21,8 @@ NO_TERMINAL = "The console needs a terminal; {} without one."
 CANNOT_DRAW = "The console cannot draw with TERM={}; {} without it."
 BY_HAND = "`quarterdeck status`, `halt`, `flatten` and `approve` work"
 REPLAYED = "`quarterdeck replay` works"
+TURN_S = 0.001
+"""How long a thread computes while another waits: of Python's own 5 ms, one key's way to the screen took several."""
 
 
 def need_terminal(instead: str) -> None:
@@ -52,6 +54,7 @@ def draw(open_engine: Callable[[], EngineHost], *, bell: bool = True, config_dir
         opened.append(open_engine())
         return opened[-1]
 
+    sys.setswitchinterval(TURN_S)
     code = QuarterdeckApp(open_and_keep, keymap, bell=bell).run() or 0
     for host in opened:
         if host.failure is not None:
