@@ -32,7 +32,7 @@ Read = Callable[[Any], Any]
 
 _REMEMBERED_MAX = 2048
 _PUT = cast("Callable[[Write, Any], str]", call)
-_LISTS = frozenset((list,))
+_LISTS, _TEXTS = frozenset((list,)), frozenset((str,))
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -265,8 +265,19 @@ def _compile_dataclass(cls: Any, inner: Compile) -> tuple[Write, Read]:
             values = [get(each) for get, each in zip(readers, raw, strict=True)]
         return cls(**dict(zip(names, values, strict=False))) if by_name else cls(*values)
 
-    small = not hasattr(cls, "KIND") and all(hints[name] is str or _is_enum(hints[name]) for name in names)
-    return (_remembering_texts(write), _remembering(read)) if small else (write, read)
+    if hasattr(cls, "KIND") or not all(hints[name] is str or _is_enum(hints[name]) for name in names):
+        return write, read
+    ways = [_SHORT[get][str] for get in readers]
+
+    def read_texts(raw: Any) -> Any:
+        if type(raw) is list and len(raw) == len(ways) and _TEXTS.issuperset(map(type, raw)):
+            try:
+                return cls(*[each if way is None else way(each) for way, each in zip(ways, raw, strict=False)])
+            except KeyError:
+                return read(raw)
+        return read(raw)
+
+    return _remembering_texts(write), _remembering(read if by_name else read_texts)
 
 
 def _getter(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:

@@ -9,11 +9,11 @@ The store is opened for reading only; the first breach ends the proof.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from engine.clock import wall_s
 from engine.domain import events
@@ -30,16 +30,21 @@ from engine.store import chain, codec, database
 from engine.store.anchor import read_anchor
 from engine.store.freezing import form, freeze
 from engine.store.recovery import anchor_problem, tail
-from engine.store.tables import ACCOUNT_NUMBER, MOVERS, Changes, order_id
+from engine.store.tables import ACCOUNT_NUMBER, MOVERS, PAIRS_MAX, Changes, LedgerRow, order_id
 from engine.store.trails import apply_event
 from engine.store.walking import START, Stretch, walked, walked_apart
 
 APART_FROM = 50_000
 """From so many rows on a second process is worth its start, 0.1 s."""
 _HOLDINGS = ACCOUNT_NUMBER[Account.HOLDINGS]
+_CARRIED = frozenset(MOVERS)
 _AI_SPEND = ACCOUNT_NUMBER[Account.AI_SPEND]
 _ROUNDING = Decimal("1e-9")
 """Sums of amounts with more than 28 digits may differ by less than this; nothing else may."""
+
+
+FillRow = tuple[int, int, str, int | str | None]
+_Row = TypeVar("_Row", FillRow, LedgerRow)
 
 
 class Breach(Exception):
@@ -85,7 +90,7 @@ def verify(paths: StorePaths, *, apart_from: int | None = None) -> VerifyReport:
         connection.execute("BEGIN")
         (rows,) = connection.execute("SELECT COALESCE(MAX(seq), 0) FROM journal").fetchone()
         if apart_from is not None and rows >= apart_from:
-            with closing(walked_apart(paths.store_db, codec.HELD, rows)) as apart:
+            with closing(walked_apart(database.reader_uri(paths.store_db), codec.HELD, rows)) as apart:
                 proof.walk(apart)
         else:
             proof.walk()
@@ -122,8 +127,8 @@ class Proof:
         self.aside = ZERO
         self.ai_spend = ZERO
         self.markets: set[tuple[int, str]] = set()
-        self.fills: Iterator[tuple[Any, ...]] = iter(())
-        self.ledger: Iterator[tuple[Any, ...]] = iter(())
+        self.filled: list[FillRow] = []
+        self.fills = self.ledger = connection.cursor()
 
     def walk(self, apart: Iterable[Stretch] = ()) -> None:
         """Prove the journal's rows one after the other, and with each fill its rows in fills and ledger.
@@ -191,12 +196,17 @@ class Proof:
                 problem = f"journal row {seq}: {error}"
                 break
         books, failing = self.books, self.books.standing.failing
-        for (seq, ts_ms, _kind, _text, before, before_ms), event in zip(stretch.acts, read, strict=False):
-            if failing.any:
-                self._holds(last, seq)
-            books.last_ts_ms = before_ms
-            self._act(seq, ts_ms, event, before)
-            last = seq
+        try:
+            for (seq, ts_ms, _kind, _text, before, before_ms), event in zip(stretch.acts, read, strict=False):
+                if failing.any:
+                    self._holds(last, seq)
+                books.last_ts_ms = before_ms
+                self._act(seq, ts_ms, event, before)
+                last = seq
+        except Breach:
+            self._rows_of_fills()  # what is wrong with the rows of an earlier one comes first
+            raise
+        self._rows_of_fills()
         if problem:
             _breach(problem)
         if failing.any:
@@ -228,10 +238,8 @@ class Proof:
             _breach(f"journal row {seq}: {self.books.governance.breach}.")
         if type(event) is Filled:
             self._fill(seq, event)
-        if type(event) in MOVERS:
+        if type(event) in _CARRIED:
             self._carry(event)
-        if postings:
-            self._entry()
 
     def _checkpoint(self, seq: int, before: bytes, event: events.Checkpoint) -> None:
         # One of another form was written by another version, whose state this one has no words for.
@@ -245,9 +253,20 @@ class Proof:
             _breach(f"journal row {seq} repeats trade {trade_id} of {event.fill.instrument}.")
         self.markets.add((market, trade_id))
         order = self.changes.orders.get(key)
-        wanted = (seq, market, trade_id, order[0] if order else None)
-        if next(self.fills, None) != wanted:
-            _breach(f"fills row {seq} is not what journal row {seq} says.")
+        self.filled.append((seq, market, trade_id, order[0] if order else None))
+
+    def _rows_of_fills(self) -> None:
+        """Compare what was taken in with its rows in fills and ledger, and add up what the ledger moved."""
+        fills, self.filled = self.filled, []
+        ledger, self.changes.ledger = self.changes.ledger, []
+        wrong = _first_wrong(fills, self.fills.fetchmany(len(fills)) if fills else [])
+        other = _first_wrong(ledger, self.ledger.fetchmany(len(ledger)) if ledger else [])
+        if wrong is not None and (other is None or wrong[0] <= other[0] // PAIRS_MAX):
+            _breach(f"fills row {wrong[0]} is not what journal row {wrong[0]} says.")
+        if other is not None:
+            _breach(f"ledger row {other[0]} is not what journal row {other[0] // PAIRS_MAX} says.")
+        for row in ledger:
+            self._add_up(row)
 
     def _carry(self, event: Event) -> None:
         """Add up what positions should be, and what of the money moved nothing here can value."""
@@ -279,19 +298,15 @@ class Proof:
         genesis = self.books.genesis
         return money_assets(genesis.account_currency, genesis.usd_peg) if genesis else frozenset()
 
-    def _entry(self) -> None:
-        for wanted in self.changes.ledger:
-            if next(self.ledger, None) != wanted:
-                _breach(f"ledger row {wanted[0]} is not what journal row {wanted[0] // 8} says.")
-            _id, target, source, asset, text = wanted
-            amount = Decimal(text)
-            if target == _HOLDINGS:
-                self.held[asset] = self.held.get(asset, ZERO) + amount
-            if target == _AI_SPEND:
-                self.ai_spend += amount
-            if source == _HOLDINGS:
-                self.held[asset] = self.held.get(asset, ZERO) - amount
-        self.changes.ledger.clear()
+    def _add_up(self, row: LedgerRow) -> None:
+        _id, target, source, asset, text = row
+        amount = Decimal(text)
+        if target == _HOLDINGS:
+            self.held[asset] = self.held.get(asset, ZERO) + amount
+        if target == _AI_SPEND:
+            self.ai_spend += amount
+        if source == _HOLDINGS:
+            self.held[asset] = self.held.get(asset, ZERO) - amount
 
     # The tables that hold the latest state.
 
@@ -354,6 +369,13 @@ class Proof:
                 f"balances rows of money add up to {plain(held)}, but deposits, profit and fees in positions and "
                 f"ledger rows make {plain(came + made - paid)}."
             )
+
+
+def _first_wrong(wanted: Sequence[_Row], found: list[Any]) -> _Row | None:
+    """Return the first row that is not there as it should be."""
+    if found == wanted:
+        return None
+    return next(row for place, row in enumerate(wanted) if found[place : place + 1] != [row])
 
 
 def _shown(key: Any, name: Any) -> str:

@@ -111,7 +111,8 @@ def test_a_chain_walked_by_a_second_process_proves_the_same(sound: StorePaths, t
 @pytest.mark.parametrize("done", ["whole", "in part", "not at all"])
 def test_a_proof_goes_on_by_itself_where_the_second_process_ends(sound: StorePaths, done: str) -> None:
     whole = verify(sound)
-    walker = walked_apart(sound.store_db, codec.HELD, {"whole": whole.rows, "in part": 7, "not at all": 0}[done])
+    upto = {"whole": whole.rows, "in part": 7, "not at all": 0}[done]
+    walker = walked_apart(database.reader_uri(sound.store_db), codec.HELD, upto)
     connection = database.connect_reader(sound.store_db)
     proof = Proof(connection)
     proof.walk(walker)
