@@ -13,6 +13,7 @@ from decimal import Decimal, InvalidOperation
 from enum import Enum
 from functools import cache
 from json.encoder import encode_basestring
+from operator import is_
 from typing import Any, get_args, get_origin, get_type_hints
 
 from engine.domain.market import Candle, Source, SourceKind
@@ -70,6 +71,8 @@ def _calls() -> tuple[str, ...]:
     return tuple(field.name for field in fields(Situation) if get_origin(hints[field.name]) is _CALLABLE)
 
 
+_TOLD_MAX = 512
+_last_told: dict[str, tuple[Sequence[Candle], str]] = {}
 _CALLABLE = get_origin(Callable[[str], Any])
 
 
@@ -148,7 +151,18 @@ _LEAVES = PLAIN | {
 
 def _write_bars(heard: Any) -> str:
     asked: Bars = heard.asked if isinstance(heard, Listening) else {}
-    return "{" + ",".join([f"{encode_basestring(key)}:{_bars(list(bars))}" for key, bars in asked.items()]) + "}"
+    return "{" + ",".join([f"{encode_basestring(key)}:{_told(key, bars)}" for key, bars in asked.items()]) + "}"
+
+
+def _told(instrument: str, bars: Sequence[Candle]) -> str:
+    """Return an instrument's bars as text; many decisions of one instant look at the very same ones."""
+    last, text = _last_told.get(instrument, ((), ""))
+    if not (text and len(last) == len(bars) and all(map(is_, last, bars))):
+        if len(_last_told) >= _TOLD_MAX:
+            _last_told.clear()
+        text = _bars(list(bars))
+        _last_told[instrument] = bars, text
+    return text
 
 
 def _bars(bars: list[Candle]) -> str:

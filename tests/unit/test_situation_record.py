@@ -15,7 +15,7 @@ from engine.errors import StoreError
 from engine.risk.gate import judge
 from engine.risk.record import freeze, listening, thaw
 from engine.risk.situation import Situation
-from tests.unit.situations import situation
+from tests.unit.situations import KEY, bars, situation
 
 AMOUNT = st.decimals(min_value=0, max_value=200_000, places=4)
 
@@ -40,6 +40,14 @@ def test_digits_and_exponents_are_kept() -> None:
     kept = thaw(freeze(situation(capital=Decimal("1E+3"), free_cash=Decimal("0.10"))))
     assert (str(kept.capital), str(kept.free_cash)) == ("1E+3", "0.10")
     assert judge(kept, "a.1", "a.1:x").assessment.checks[0].verdict is Verdict.PASS
+
+
+def test_bars_of_equal_value_keep_their_own_digits_and_their_end() -> None:
+    for closes in (["10.0", "11"], ["10.00", "11"], ["10.00"], []):
+        heard = listening(situation(history=lambda _key, said=tuple(closes): bars(said)))
+        heard.history(KEY)
+        kept = thaw(freeze(heard)).history(KEY)
+        assert [str(bar.close) for bar in kept] == closes
 
 
 def test_a_text_of_another_form_is_refused() -> None:
