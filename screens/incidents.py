@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from textual import events
-
-from engine.api import Query, Reply
+from engine.api import Query
 from screens.format import safe, wrap
-from screens.model import ConsoleModel
-from screens.reading import Reading
+from screens.reading import AskedReading
 from screens.rows import Row, text_row
 from screens.words import instant
 
@@ -19,28 +16,14 @@ NONE = "No incident is on record."
 STAYS = "They stay on record, so the count does not go down; what is listed as done needs nothing more."
 
 
-class IncidentsScreen(Reading):
+class IncidentsScreen(AskedReading):
     """Newest first, from the store."""
 
     TITLE_TEXT = "Incidents"
+    QUESTION = Query(name="incidents", args={"limit": SHOWN})
 
-    def __init__(self, model: ConsoleModel) -> None:
-        super().__init__(model)
-        self._reply: Reply | None = None
-
-    def on_mount(self, event: events.Mount) -> None:
-        self.run_worker(self._read(), exit_on_error=False)
-
-    async def _read(self) -> None:
-        self._reply = await self.model.send(Query(name="incidents", args={"limit": SHOWN}))
-        self.refresh_card()
-
-    def rows(self, width: int) -> list[Row]:
-        if self._reply is None:
-            return [text_row("asking the engine…", "dim")]
-        if not self._reply.ok:
-            return [text_row(line, "warn") for line in wrap(self._reply.text, width, 6)]
-        return incident_rows(self._reply.data or (), width)
+    def answer_rows(self, data: Any, width: int) -> list[Row]:
+        return incident_rows(data or (), width)
 
 
 def incident_rows(found: Sequence[Mapping[str, Any]], width: int) -> list[Row]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
-from textual import events
-
-from engine.api import AgentView, BudgetView, Command, Query, Reply, Snapshot, SwitchAi
+from engine.api import AgentView, BudgetView, Command, Query, Snapshot, SwitchAi
 from screens.detail import labelled, outline
 from screens.format import UNKNOWN, clock, money, share, wrap
 from screens.model import ConsoleModel
-from screens.reading import Reading
+from screens.reading import AskedReading
 from screens.reason import ReasonScreen
 from screens.rows import Row, text_row
 
@@ -20,31 +19,19 @@ ON = "It lets models be asked again, within the caps; your reason is journaled. 
 OFF = "No model is asked from here on, also after a restart; deterministic ones answer, as the policy lets them."
 
 
-class SpendScreen(Reading):
+class SpendScreen(AskedReading):
     """Today and this month from the engine; the last 30 days from the store."""
 
     TITLE_TEXT = "AI spend"
-
-    def __init__(self, model: ConsoleModel) -> None:
-        super().__init__(model)
-        self._reply: Reply | None = None
-
-    def on_mount(self, event: events.Mount) -> None:
-        self.run_worker(self._read(), exit_on_error=False)
-
-    async def _read(self) -> None:
-        self._reply = await self.model.send(Query(name="spend", args={"days": DAYS}))
-        self.refresh_card()
+    QUESTION = Query(name="spend", args={"days": DAYS})
 
     def rows(self, width: int) -> list[Row]:
         snapshot = self.model.snapshot
         rows = budget_facts(snapshot, width) if snapshot is not None else []
-        rows += [text_row(""), text_row(f"The last {DAYS} days", "head")]
-        if self._reply is None:
-            return [*rows, text_row("asking the engine…", "dim")]
-        if not self._reply.ok:
-            return [*rows, *(text_row(line, "warn") for line in wrap(self._reply.text, width, 6))]
-        return [*rows, *outline(self._reply.data, width)]
+        return [*rows, text_row(""), text_row(f"The last {DAYS} days", "head"), *super().rows(width)]
+
+    def answer_rows(self, data: Any, width: int) -> list[Row]:
+        return list(outline(data, width))
 
 
 def budget_facts(snapshot: Snapshot, width: int) -> list[Row]:
