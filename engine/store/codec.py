@@ -21,8 +21,9 @@ from json.encoder import encode_basestring
 from operator import attrgetter, call
 from typing import Any, Union, cast, get_args, get_origin, get_type_hints
 
-from engine.domain.events import EVENT_TYPES, CycleHeld, Event
+from engine.domain.events import EVENT_TYPES, CycleDone, CycleHeld, Event
 from engine.domain.money import MAX_EXPONENT, plain
+from engine.domain.risk import RiskCheck
 from engine.errors import StoreError
 
 HELD = CycleHeld.KIND
@@ -32,7 +33,7 @@ Read = Callable[[Any], Any]
 
 _REMEMBERED_MAX = 2048
 _PUT = cast("Callable[[Write, Any], str]", call)
-_LISTS, _TEXTS = frozenset((list,)), frozenset((str,))
+_TEXTS = frozenset((str,))
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -65,12 +66,45 @@ def decode(kind: int, text: str) -> Event:
     except (KeyError, TypeError):
         raise StoreError(f"no event has kind {kind!r}; a newer quarterdeck may have written it.") from None
     try:
-        raw, end = _JSON.raw_decode(text)
-        if end != len(text):
-            raise ValueError("text follows the array")
-        return read(raw)
+        return (_done(text) if kind == CycleDone.KIND else None) or read(_parsed(text))
     except (ValueError, TypeError, RecursionError) as error:
         raise StoreError(f"a {EVENT_TYPES[kind].__name__} cannot be read: {error}.") from None
+
+
+def _parsed(text: str) -> Any:
+    raw, end = _JSON.raw_decode(text)
+    if end != len(text):
+        raise ValueError("text follows the array")
+    return raw
+
+
+def _done(text: str) -> CycleDone | None:
+    """Read a decision on one instrument, its checks by their texts: most say what they said the last time.
+
+    In JSON a quote within a string has a backslash before it, so what the text is cut at begins arrays and nothing
+    else, and the parts by themselves are read as strictly as the whole. None: it has another form; read it whole.
+    """
+    parts = text.split(',[["')
+    if len(parts) != 3 or not parts[2].endswith('"]]]]]'):
+        return None
+    try:
+        checks = [_CHECKS.get(each) or _check(each) for each in parts[2][:-5].split('],["')]
+    except (ValueError, TypeError):
+        return None
+    done = _READERS[CycleDone.KIND](_parsed(f'{parts[0]},[["{parts[1]},[]]]]'))
+    object.__setattr__(done.items[-1], "checks", tuple(checks))
+    return done
+
+
+_CHECKS: dict[str, RiskCheck] = {}
+
+
+def _check(text: str) -> RiskCheck:
+    check = _READ_CHECK(_parsed(f'["{text}]'))
+    if len(_CHECKS) >= _REMEMBERED_MAX:
+        _CHECKS.clear()
+    _CHECKS[text] = check
+    return check
 
 
 def _escape(match: re.Match[str]) -> str:
@@ -189,7 +223,6 @@ def compile_hint(hint: Any, leaves: Leaves = PLAIN, extra: Compile | None = None
 
 def _compile_tuple(item: Any, inner: Compile) -> tuple[Write, Read]:
     write_item, read_item = inner(item)
-    known = _REMEMBERED.get(read_item)
 
     def write(value: Any) -> str:
         if type(value) is not tuple:
@@ -199,8 +232,6 @@ def _compile_tuple(item: Any, inner: Compile) -> tuple[Write, Read]:
     def read(raw: Any) -> Any:
         if type(raw) is not list:
             raise TypeError(f"{raw!r} is not an array")
-        if known and _LISTS.issuperset(map(type, raw)):
-            return tuple([known.get((*each,)) or read_item(each) for each in raw])
         return tuple([read_item(each) for each in raw])
 
     return write, read
@@ -307,10 +338,6 @@ def _remembering_texts(write: Write) -> Write:
     return write_again
 
 
-_REMEMBERED: dict[Read, dict[tuple[Any, ...], Any]] = {}
-"""What a reader has read before, for those that remember it."""
-
-
 def _remembering(read: Read) -> Read:
     # Most of a decision's checks say what they said the last time; frozen values of texts can be shared.
     known: dict[tuple[Any, ...], Any] = {}
@@ -325,10 +352,10 @@ def _remembering(read: Read) -> Read:
             known[key] = value
         return value
 
-    _REMEMBERED[read_again] = known
     return read_again
 
 
 _FORMS = {kind: compile_hint(cls) for kind, cls in EVENT_TYPES.items()}
 _WRITERS: dict[int, Write] = {kind: write for kind, (write, _read) in _FORMS.items()}
 _READERS: dict[int, Read] = {kind: read for kind, (_write, read) in _FORMS.items()}
+_READ_CHECK = compile_hint(RiskCheck)[1]

@@ -169,6 +169,19 @@ def test_a_check_read_before_is_read_as_strictly_again() -> None:
             decode(CycleDone.KIND, text.replace('"AGENT_STATE","PASS"', f'"AGENT_STATE",{changed}'))
 
 
+ODD = (',[["', '],["', '"]]]]]', "]]]]]", '\\",[["', "plain")
+
+
+@given(st.lists(st.sampled_from(ODD), min_size=4, max_size=4), st.integers(0, 3), st.integers(0, 2))
+def test_texts_that_look_like_arrays_are_read_as_texts(texts: list[str], checks: int, more: int) -> None:
+    done = next(event for _ts, event in round_trips(1) if isinstance(event, CycleDone))
+    one, two, three, four = texts
+    told = tuple(replace(check, observed=one, limit=two) for check in done.items[0].checks[:checks])
+    item = replace(done.items[0], rationale=three, checks=told)
+    event = replace(done, detail=four, items=(item, *done.items * more))
+    assert decode(CycleDone.KIND, encode(event)) == event
+
+
 @pytest.mark.parametrize("kind", [0, 9, 999, -1, "6", None])
 def test_an_unknown_kind_is_not_read(kind: Any) -> None:
     with pytest.raises(StoreError, match="no event has kind"):
