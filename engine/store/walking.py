@@ -6,6 +6,7 @@ apart sends its stretches down a pipe; whoever takes them in goes on by itself w
 
 from __future__ import annotations
 
+import gc
 import marshal
 import os
 import sqlite3
@@ -23,6 +24,7 @@ from engine.store.packing import unpack
 _FETCH = 1024
 _ALL = (1 << 63) - 1
 _LENGTH_BYTES = 4
+_PIPE_BYTES = 1 << 20
 
 Act = tuple[int, int, int, str, bytes, int]
 """A row that is no hold: seq, time, kind, text, and of the row before it the hash and the time."""
@@ -65,7 +67,7 @@ def walked_apart(uri: str, held: int, upto: int) -> Generator[Stretch, None, Non
     try:
         walker = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": places},
+            env={**os.environ, "PYTHONPATH": places}, pipesize=_PIPE_BYTES,
         )  # fmt: skip
     except OSError:
         return
@@ -121,6 +123,7 @@ def _linked(row: tuple[Any, ...], last: int, head: bytes) -> tuple[str, bytes]:
 
 def main() -> None:
     """Walk a store's journal and write its stretches to standard output."""
+    gc.disable()  # nothing here refers to itself
     uri, held, upto = sys.argv[1:]
     connection = sqlite3.connect(uri, uri=True)
     with suppress(BrokenPipeError, sqlite3.Error, UnicodeError):  # whoever reads finds out by itself
