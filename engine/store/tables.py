@@ -187,7 +187,7 @@ def entry_pairs(postings: tuple[Posting, ...]) -> list[tuple[Posting, Posting]]:
 
 
 def write_changes(connection: sqlite3.Connection, changes: Changes) -> None:
-    """Write gathered rows, inside the caller's transaction. A fill or order that is there already: IntegrityError."""
+    """Write gathered rows, inside the caller's transaction. A fill that is there already: IntegrityError."""
     put = connection.executemany
     if changes.fresh:
         put("INSERT INTO names VALUES (?, ?)", [(number, name) for name, number in changes.fresh.items()])
