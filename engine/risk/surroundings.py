@@ -148,7 +148,9 @@ class Surroundings:
     def shortfall(self, intent: Intent) -> str:
         """Say what is missing to pay for an intent on record and all others on their way, "" when nothing is."""
         instrument = self.books.instruments[intent.instrument]
-        free = self.free_cash(instrument) if intent.side is Side.BUY else ZERO
+        coming = list(self._coming((), but=intent.intent_id))
+        coming.append(self._as_coming(intent, intent.qty, intent.price))  # the head-room it was let through with, once
+        free = self.left_of(instrument, coming) if intent.side is Side.BUY else ZERO
         if free >= 0:
             return ""
         return f"{short(-free)} {instrument.quote} that it was checked against is gone"
@@ -162,19 +164,19 @@ class Surroundings:
         spending = [c for c in coming if listed[c.instrument].quote == instrument.quote]
         return balance - sum((c.cost * (ONE + listed[c.instrument].taker_fee) for c in spending), ZERO)
 
-    def _coming(self, beside: Sequence[Intent]) -> Iterator[Coming]:
-        """Yield the buys on their way: working orders, then those of this cycle."""
+    def _coming(self, beside: Sequence[Intent], *, but: str = "") -> Iterator[Coming]:
+        """Yield the buys on their way: working orders, without that of one intent, then those of this cycle."""
         for order in self.books.orders.values():
-            if order.side is Side.BUY and not order.role.is_protection:
+            if order.side is Side.BUY and not order.role.is_protection and order.intent_id != but:
                 qty = order.qty if order.status is OrderStatus.UNKNOWN else order.open_qty
                 yield self._as_coming(order, qty)
         for intent in beside:
             if intent.side is Side.BUY:
                 yield self._as_coming(intent, intent.qty)
 
-    def _as_coming(self, buy: Order | Intent, qty: Decimal) -> Coming:
+    def _as_coming(self, buy: Order | Intent, qty: Decimal, mark: Decimal | None = None) -> Coming:
         waits = buy.stop_price if isinstance(buy, Order) else buy.trigger_price
-        price = buy.limit_price or waits or self.valuation.price(buy.instrument) or buy.price
+        price = buy.limit_price or waits or mark or self.valuation.price(buy.instrument) or buy.price
         value = qty * price
         cost = value if buy.limit_price else value * (ONE + HEAD_ROOM_FRAC)
         return Coming(buy.agent, buy.instrument, qty, value, cost)

@@ -46,6 +46,7 @@ class Desk:
         self.journal = Journal.open(self.paths) if known else Journal.create(self.paths, START_MS, *first_rows())
         self.books = self.journal.books
         self.latch = SendLatch(self.books)
+        self.price = Decimal(50_000)
         self.router = Router(self.journal, self.venue, self.latch, self.clock, STORE_ID, self.shortfall)
         self.resolver = Resolver(self.journal, self.router, self.venue, self.clock)
 
@@ -85,7 +86,7 @@ class Desk:
         valuation = Valuation("USD", ("USDT",))
         valuation.list_instrument(BTC)
         source = Source(kind=SourceKind.SIMULATED, name="test")
-        valuation.mark(BTC.key, Mark(Decimal(50_000), self.clock.now_ms(), source))
+        valuation.mark(BTC.key, Mark(self.price, self.clock.now_ms(), source))
         return Surroundings(self.books, MarketState(60_000), valuation, Policy())
 
 
@@ -149,6 +150,17 @@ async def test_money_that_a_canceled_order_took_after_all_is_not_spent_by_the_ne
     assert (await desk.router.send(second)).value == status
     left = {"OPEN": "", "NOT_SENT": "40130 USDT that it was checked against is gone"}
     assert desk.books.order(second.request.client_order_id).reason == left[status]  # type: ignore[union-attr]
+
+
+async def test_a_price_that_rose_since_the_checks_asks_for_no_head_room_twice(desk: Desk) -> None:
+    first = desk.router.prepare(bare("a.1:first", qty=Decimal("0.001")))
+    second = desk.router.prepare(bare("a.1:second", qty=Decimal("1.97")))
+    desk.journal.record(desk.clock.now_ms(), *first.events, *second.events)
+    await desk.router.send(first)
+    desk.venue.fill(first.request.client_order_id, "0.001")
+    desk.router.pump()
+    desk.price = Decimal(50_400)
+    assert (await desk.router.send(second)).value == "OPEN"
 
 
 @pytest.mark.fault("E03")
