@@ -45,9 +45,9 @@ START = Stretch([], 0, chain.GENESIS, 0, "")
 
 def walked(connection: sqlite3.Connection, held: int, start: Stretch = START, upto: int = _ALL) -> Iterator[Stretch]:
     """Yield the rows after a stretch, up to the first that is not what was written. held: the kind of a hold."""
-    after = start.seq or -_ALL - 1
-    sql = "SELECT seq, ts_ms, kind, payload, hash FROM journal WHERE seq > ? AND seq <= ? ORDER BY seq"
-    found = connection.execute(sql, (after, upto))
+    first = start.seq + 1 if start.seq else -_ALL - 1
+    sql = "SELECT seq, ts_ms, kind, payload, hash FROM journal WHERE seq >= ? AND seq <= ? ORDER BY seq"
+    found = connection.execute(sql, (first, upto))
     while rows := found.fetchmany(_FETCH):
         start = _walk(rows, held, start)
         yield start
@@ -62,6 +62,8 @@ def walked_apart(uri: str, held: int, upto: int) -> Generator[Stretch, None, Non
     """
     import subprocess  # which the second process has no use for
 
+    if not sys.executable:
+        return
     command = [sys.executable, "-P", "-S", "-m", "engine.store.walking", uri, str(held), str(upto)]
     places = os.pathsep.join((str(Path(__file__).parents[2]), *filter(None, sys.path)))
     try:

@@ -90,6 +90,8 @@ BROKEN = {
     "a hold's text": f"UPDATE journal SET payload = payload || ' ' WHERE seq = {LAST_HOLD}",
     "a hold's place": f"DELETE FROM journal WHERE seq = {LAST_HOLD}",
     "a row before the first": "INSERT INTO journal SELECT 0, ts_ms, kind, payload, hash FROM journal WHERE seq = 1",
+    "a row before all numbers": f"INSERT INTO journal SELECT {-(1 << 63)}, ts_ms, kind, payload, hash FROM journal "
+    "WHERE seq = 1",
     "a fill's bytes": "UPDATE journal SET payload = CAST(X'00' || payload AS BLOB) WHERE kind = 23",
     "an order's kind": "UPDATE journal SET kind = 10 WHERE kind = 20",
     "a ledger row, and a later row of the journal": "UPDATE ledger SET amount = '7' WHERE id = (SELECT MIN(id) FROM "
