@@ -201,8 +201,9 @@ class QuarterdeckApp(App[int]):
 
     def _show_state(self) -> None:
         """Draw the first line alone: what else there is to draw must not hold up what F8 is answered with."""
-        for line in self.screen.query(SafetyLine):
-            line.show()
+        if self.is_running and self.screen.is_mounted:
+            for line in self.screen.query(SafetyLine):
+                line.show()
 
     # -- what keys and the palette do --------------------------------------------------
 

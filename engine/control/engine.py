@@ -58,7 +58,7 @@ class Engine:
         self.loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
         self._taking = False
-        self._was_warm = False
+        self._warms_up = True
         self.wanted = True
 
     async def run(self, on_ready: Callable[[], None] | None = None) -> None:
@@ -144,9 +144,9 @@ class Engine:
     async def _take(self, event: FeedEvent) -> None:
         """One event; whatever fails in it halts trading and is said, and the next event is taken all the same (P37)."""
         if isinstance(event, Instant):
-            if self._was_warm and not event.warm:
+            if self._warms_up and not event.warm:  # once: later bars that come too late to trade on are warm as well
                 spare_what_came()
-            self._was_warm = event.warm
+            self._warms_up = self._warms_up and event.warm
         try:
             await self.core.on_event(event)
         except Exception as error:
@@ -200,7 +200,8 @@ class InProcessClient:
         core, state = engine.core, engine.core.shown_state
         if state is latest.state:
             return latest
-        why = core.shown_reason if core.books.state is state else "halted at once"
+        is_said = core.books.state is state or core.unwritten or core.journal.broken
+        why = core.shown_reason if is_said else "halted at once"
         return replace(latest, state=state, state_reason=why)
 
     async def events(self, since: int) -> EventBatch:

@@ -10,18 +10,22 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
+from threading import get_ident
 from types import ModuleType
 
 _NOT_NEEDED = ("pandas", "polars")
 
 
 class _Missing(MetaPathFinder):
-    """Finds packages to be missing. A None in sys.modules would not do: compiled modules take it for the package."""
+    """Finds packages to be missing, for one thread. A None in sys.modules would not do: compiled modules take it."""
+
+    def __init__(self) -> None:
+        self._thread = get_ident()
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname in _NOT_NEEDED:
+        if fullname in _NOT_NEEDED and get_ident() == self._thread:
             raise ModuleNotFoundError(f"{fullname} is not needed here", name=fullname)
         return None
 
