@@ -83,10 +83,10 @@ class Findings:
         self, kind: DifferenceKind, subject: str, instrument: str, asset: str, ours: Decimal, venue: Decimal,
         detail: str, *, fresh: bool = False,
     ) -> Iterator[DifferenceFound]:  # fmt: skip
-        """Yield the event unless it is on record as it is. fresh: no earlier explanation can cover it."""
+        """Yield the event unless it is on record by as much. fresh: no earlier explanation can cover it."""
         self.seen.add((kind, subject))
         known = self._known(kind, subject)
-        if known is not None and (known.ours, known.venue) == (ours, venue):
+        if known is not None and known.venue - known.ours == venue - ours:
             return
         explained = self._books.explained.get((kind, subject))
         if known is None and not fresh and explained and explained.venue - explained.ours == venue - ours:

@@ -58,7 +58,7 @@ class Reconciler:
     clock: Clock
     breach: str = ""
     _looked_ms: int = 0
-    _suspected: set[Drift] = field(default_factory=set)
+    _suspected: dict[str, Decimal] = field(default_factory=dict)
     _failing: bool = False
 
     async def at_start(self, sending: Container[str] = ()) -> list[DifferenceFound]:
@@ -92,7 +92,8 @@ class Reconciler:
     async def while_running(self) -> None:
         """Look at fills, open orders and balances again; the caller has booked what was told.
 
-        A venue's answers are not of one instant: a drift counts when a second look finds the very same.
+        A venue's answers are not of one instant: a drift counts when a second look finds the same amount, whatever the
+        account has traded meanwhile.
         """
         now_ms, gateway = self.clock.now_ms(), self.gateway
         since_ms, self._looked_ms = max(0, self._looked_ms - CLOCKS_DIFFER_MS), now_ms
@@ -105,10 +106,10 @@ class Reconciler:
         self._failing = False
         self._take_fills(fills)
         self._take_up(shown)
-        found = set(drifts(self.journal.books, balances))
-        known = [drift for drift in found if drift in self._suspected]
-        self._suspected = found
-        self._compare(shown, known, [], waiting={asset for asset, _, _ in found})
+        found = drifts(self.journal.books, balances)
+        suspected, self._suspected = self._suspected, {asset: theirs - ours for asset, ours, theirs in found}
+        known = [(asset, ours, theirs) for asset, ours, theirs in found if suspected.get(asset) == theirs - ours]
+        self._compare(shown, known, [], waiting=self._suspected)
         self._mark(now_ms)
 
     def _first_ms(self) -> int:

@@ -290,6 +290,19 @@ async def test_drift_seen_once_while_running_is_no_difference_yet(desk: Desk) ->
     assert desk.kinds() == [("BALANCE_DRIFT", None)]
 
 
+@pytest.mark.fault("E34")
+async def test_drift_of_the_same_amount_is_found_though_the_account_traded_between_the_looks(desk: Desk) -> None:
+    world = await desk.start({0: BUY})
+    desk.venue.deposit("USDT", Decimal(1))
+    world.clock.advance_ms(300_000)
+    await world.core.on_heartbeat()
+    await world.bars(2, "50000")
+    assert (world.books.held(BTC), desk.found()) == (1, [])
+    world.clock.advance_ms(300_000)
+    await world.core.on_heartbeat()
+    assert desk.kinds() == [("BALANCE_DRIFT", None)]
+
+
 @pytest.mark.fault("E34", "E32")
 async def test_coins_beyond_our_fills_become_external_when_approved_and_not_before(desk: Desk) -> None:
     world = await desk.start({0: BUY})

@@ -199,6 +199,19 @@ class RestartResumes(Reconciler):
         return found
 
 
+@mutant("reconciler")
+class TradingHidesDrift(Reconciler):
+    """A drift is the same as long as its amount is, whatever the account trades between two looks (R14, L8, E34)."""
+
+    _balances: dict[str, Decimal] | None = None
+
+    async def while_running(self) -> None:
+        if self._balances != self.journal.books.balances:
+            self._suspected = {}
+        await super().while_running()
+        self._balances = dict(self.journal.books.balances)
+
+
 @mutant("resolver")
 class NeverAsked(Resolver):
     """An order in doubt is asked for until the venue says what became of it (R10, O6)."""
