@@ -58,7 +58,7 @@ class Engine:
         self.loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
         self._taking = False
-        self._warms_up = True
+        self._warmed = self._spared = False
         self.wanted = True
 
     async def run(self, on_ready: Callable[[], None] | None = None) -> None:
@@ -143,14 +143,20 @@ class Engine:
 
     async def _take(self, event: FeedEvent) -> None:
         """One event; whatever fails in it halts trading and is said, and the next event is taken all the same (P37)."""
-        if isinstance(event, Instant):
-            if self._warms_up and not event.warm:  # once: later bars that come too late to trade on are warm as well
-                spare_what_came()
-            self._warms_up = self._warms_up and event.warm
+        if isinstance(event, Instant) and not self._spared:
+            self._spare_warm_up(event)
         try:
             await self.core.on_event(event)
         except Exception as error:
             await self.core.halt("engine", f"an event could not be processed: {error!r}"[:300])
+
+    def _spare_warm_up(self, instant: Instant) -> None:
+        """Once, with the first bar after the warm-up: later ones that come too late to trade on are warm as well."""
+        if not instant.warm:
+            if self._warmed:
+                spare_what_came()
+            self._spared = True
+        self._warmed = instant.warm
 
     def _hold(self, why: str) -> None:
         self.core.latch.held = why
